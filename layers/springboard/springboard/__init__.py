@@ -1,0 +1,1 @@
+"""Springboard: complete Spring environments on Amazon EKS from one request."""

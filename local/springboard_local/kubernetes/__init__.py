@@ -1,0 +1,1 @@
+"""The Kubernetes API of each local EKS cluster, in two lanes behind one protocol (`lane.py`)."""
