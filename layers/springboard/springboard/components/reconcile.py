@@ -1,0 +1,103 @@
+"""One run of one component: observe, decide, act, observe again, and say how it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from springboard.components.contract import ABSENT, Failed, Outcome, Ready, Waiting
+from springboard.errors import NotOursError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from springboard.components.contract import Change, Component, Row, Verdict
+    from springboard.record import Environment
+    from springboard.runtime import World
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do, without doing it."""
+
+    changes: tuple[Change, ...]
+    verdict: Verdict
+
+
+def plan(component: Component, world: World, environment: Environment, *, removal: bool = False) -> Plan:
+    """Observe and decide; nothing is changed. NotOursError becomes a Failed verdict."""
+    observed = component.observe(world, environment)
+    desired = _desired(component, world, environment, removal=removal)
+    try:
+        changes = tuple(component.changes(desired, observed))
+    except NotOursError as err:
+        return Plan((), Failed(err.message, err.remedy, "NotOurs"))
+    return Plan(changes, component.condition(desired, observed))
+
+
+def reconcile(
+    component: Component, row: Row, world: World, environment: Environment, now: datetime, *, removal: bool = False
+) -> Outcome:
+    """Observe, apply what can be applied now, observe again if anything was; never waits.
+
+    What AWS refuses, and what belongs to somebody else, is a Failed verdict; all other errors propagate, so
+    that the state machine retries or records them.
+    """
+    desired = _desired(component, world, environment, removal=removal)
+    observed = component.observe(world, environment)
+    applied: list[Change] = []
+    try:
+        for change in _possible(component.changes(desired, observed)):
+            component.apply(world, environment, change)
+            applied.append(change)
+        if applied:
+            observed = component.observe(world, environment)
+        verdict = component.condition(desired, observed)
+    except NotOursError as err:
+        verdict = Failed(err.message, err.remedy, "NotOurs")
+    except RefusedError as err:
+        verdict = Failed(err.message, err.remedy or row.remedy, err.code or "Refused")
+    if isinstance(verdict, Waiting):
+        verdict = _patient(verdict, row, _waiting_since(environment, row, now), now, removal=removal)
+    return Outcome(
+        ready=isinstance(verdict, Ready),
+        retry_after=_retry_after(verdict, row, started=bool(applied)),
+        verdict=verdict,
+        changes=tuple(applied),
+        learned=component.learned(observed),
+        at=now,
+    )
+
+
+def _desired(component: Component, world: World, environment: Environment, *, removal: bool) -> Any:  # noqa: ANN401 - each component has its own type
+    return ABSENT if removal else component.desired(environment, world.site)
+
+
+def _possible(changes: Sequence[Change]) -> list[Change]:
+    return [change for change in changes if change.possible]
+
+
+def _waiting_since(environment: Environment, row: Row, now: datetime) -> datetime:
+    """When the condition left True in this operation; a retry starts with new patience."""
+    before = environment.conditions.get(row.condition)
+    if before is None or before.true:
+        return now
+    started = environment.operation.started_at if environment.operation else None
+    return max(before.last_transition_time, started or before.last_transition_time)
+
+
+def _patient(waiting: Waiting, row: Row, since: datetime, now: datetime, *, removal: bool) -> Waiting | Failed:
+    """Waiting, until the component's patience ends."""
+    patience = row.removal_patience if removal else row.patience
+    if (now - since).total_seconds() <= patience:
+        return waiting
+    return Failed(f"waited {patience} s for {waiting.on}: {waiting.reason}", row.remedy, "TimedOut")
+
+
+def _retry_after(verdict: Verdict, row: Row, *, started: bool) -> int:
+    match verdict:
+        case Waiting():
+            return row.pace.first if started else row.pace.poll
+        case _:
+            return 0

@@ -1,0 +1,99 @@
+"""The components in reading order: what each needs, how often to look, how long to be patient.
+
+Pace and patience in seconds. `first` is a little under the median of what was just started, `poll` what a
+queue of environments can afford; patience is about three times the 95th percentile (design, section 9).
+"""
+
+from __future__ import annotations
+
+from springboard.components.contract import Pace, Row
+
+_LOOK_AT_AWS = "look at the resource in the AWS console, then run `springboard retry`"
+
+ROWS: tuple[Row, ...] = (
+    Row("schedules", "SchedulesReady", Pace(5, 10), 300, _LOOK_AT_AWS),
+    Row(
+        "firewall",
+        "FirewallReady",
+        Pace(5, 10),
+        300,
+        _LOOK_AT_AWS,
+        removal_patience=3600,
+        removal_waits_for=("load_balancer", "node_groups"),
+    ),
+    Row(
+        "target_groups",
+        "TargetGroupsReady",
+        Pace(5, 10),
+        300,
+        _LOOK_AT_AWS,
+        removal_waits_for=("load_balancer", "targets"),
+    ),
+    Row(
+        "certificate",
+        "CertificateReady",
+        Pace(60, 60),
+        5400,
+        "check that the hosted zone is the one that the domain's registrar delegates to, and that no CAA record"
+        " keeps Amazon from issuing; the wanted CNAME is in the condition",
+        removal_waits_for=("load_balancer",),
+    ),
+    Row(
+        "load_balancer",
+        "LoadBalancerReady",
+        Pace(60, 60),
+        1800,
+        "check the subnets of the load balancer (free addresses, an internet gateway) in the EC2 console",
+        needs=("firewall", "target_groups", "certificate"),
+        removal_waits_for=("dns",),
+    ),
+    Row("dns", "DnsReady", Pace(30, 60), 900, _LOOK_AT_AWS, needs=("load_balancer",)),
+    Row("alarms", "AlarmsReady", Pace(5, 60), 900, _LOOK_AT_AWS, needs=("load_balancer",)),
+    Row(
+        "cluster",
+        "ClusterReady",
+        Pace(384, 20),
+        2400,
+        "look at the cluster's health in the EKS console; `springboard retry` goes on from what exists",
+        removal_waits_for=("node_groups",),
+    ),
+    Row("access", "AccessReady", Pace(10, 15), 600, _LOOK_AT_AWS, needs=("cluster",)),
+    Row(
+        "addons",
+        "AddonsReady",
+        Pace(15, 10),
+        2400,
+        "look at the add-on's health in the EKS console",
+        needs=("cluster",),
+    ),
+    Row(
+        "node_groups",
+        "NodeGroupsReady",
+        Pace(60, 60),
+        2400,
+        "look at the node group's health issues; instance quota, free addresses and the node role are the usual causes",
+        needs=("cluster", "firewall", "addons"),
+        removal_patience=5400,
+        removal_waits_for=("targets", "workload"),
+    ),
+    Row(
+        "workload",
+        "WorkloadReady",
+        Pace(60, 60),
+        2400,
+        "`springboard why` shows what the pods say",
+        needs=("cluster", "access"),
+        removal_waits_for=("load_balancer",),
+    ),
+    Row(
+        "targets",
+        "TargetsReady",
+        Pace(288, 15),
+        2400,
+        "`springboard why` shows what pods and targets say",
+        needs=("target_groups", "node_groups"),
+        removal_waits_for=("load_balancer",),
+    ),
+)
+
+BY_NAME: dict[str, Row] = {row.name: row for row in ROWS}

@@ -1,0 +1,79 @@
+"""What can go wrong, by what the caller should do about it.
+
+Class names are part of the contract: state machines list them in `ErrorEquals`, the API turns them into
+problem documents. Waiting is not an error: a handler that has to wait returns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class SpringboardError(Exception):
+    """A failure with its cause (the message) and what the reader can do about it (`remedy`)."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+class ThrottledError(SpringboardError):
+    """AWS or Kubernetes asked for patience: the same call may be made again later."""
+
+
+class UnavailableError(SpringboardError):
+    """A 5xx, a time-out, a broken connection: the same call may be made again later."""
+
+
+class AccessDeniedError(SpringboardError):
+    """Our own role lacks a permission: not retried; names the action and the resource."""
+
+
+class NotOursError(SpringboardError):
+    """Something of that name exists and belongs to somebody else: never touched."""
+
+
+class RefusedError(SpringboardError):
+    """AWS or Kubernetes understood the request and said no; the same call will fail again.
+
+    `code` is the service's own error code.
+    """
+
+    def __init__(self, message: str, remedy: str = "", *, code: str = "") -> None:
+        super().__init__(message, remedy)
+        self.code = code
+
+
+class FencedError(SpringboardError):
+    """The step's operation no longer holds the environment's lock: it must write nothing and stop."""
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One mistake in a request: where (`spec.apps[0].image`), what was given, what to write instead."""
+
+    field: str
+    message: str
+    remedy: str = ""
+    value: str = ""
+
+
+class InvalidError(SpringboardError):
+    """A request that can never work, with all its mistakes at once (422)."""
+
+    def __init__(self, errors: list[FieldError]) -> None:
+        super().__init__("; ".join(f"{e.field}: {e.message}" for e in errors))
+        self.errors = errors
+
+
+class NotFoundError(SpringboardError):
+    """No such environment, operation or route for this caller (404)."""
+
+
+class ConflictError(SpringboardError):
+    """The name is taken, or another operation is at work (409)."""
+
+
+class PreconditionError(SpringboardError):
+    """`If-Match` names another generation than the present one (412)."""

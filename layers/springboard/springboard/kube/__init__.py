@@ -1,0 +1,1 @@
+"""Adapter to the Kubernetes API: the only importer of the official client."""

@@ -1,0 +1,258 @@
+"""The environment that a person declares: `springboard/v1beta1`, strict, with defaults fit for production.
+
+Values of AWS and Kubernetes stand verbatim, our own enumerations are PascalCase, and units are in the names
+(`…Seconds`, `…GiB`). What admission resolves (version, digest, node ports, zone, hosts) is stored beside the
+spec, never in it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+API_VERSION = "springboard/v1beta1"
+KIND = "Environment"
+
+# ASCII DNS labels (RFC 1123). In pydantic's regex engine `$` means the very end: a trailing newline is no match.
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
+EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=24)]
+MinorVersion = Annotated[str, StringConstraints(pattern=r"^1\.[1-9][0-9]$")]
+RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,512}$")]
+PrincipalArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[A-Za-z0-9_+=,.@/-]{1,512}$")
+]
+
+
+class Model(BaseModel):
+    """Base of all parts of the spec: unknown fields are refused, nothing is coerced, nothing can change."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class Metadata(Model):
+    """What names an environment."""
+
+    name: EnvironmentName
+    """DNS label of at most 24 characters; part of every derived name."""
+    labels: dict[str, str] = {}
+    """Become AWS tags on everything that carries tags, and labels to select by."""
+
+
+class ApiAccess(Model):
+    """Who reaches the Kubernetes API from outside the VPC."""
+
+    public_cidrs: list[str] = []
+    """Empty: the endpoint is private."""
+
+
+class Access(Model):
+    """An EKS access entry: a principal, a policy, and where it holds."""
+
+    principal_arn: PrincipalArn
+    policy: Literal[
+        "AmazonEKSClusterAdminPolicy",
+        "AmazonEKSAdminPolicy",
+        "AmazonEKSAdminViewPolicy",
+        "AmazonEKSEditPolicy",
+        "AmazonEKSViewPolicy",
+    ] = "AmazonEKSEditPolicy"
+    namespaces: list[Label] = []
+    """Empty: the whole cluster."""
+
+
+class Cluster(Model):
+    """The EKS control plane."""
+
+    min_version: MinorVersion | None = None
+    """A floor, not a pin. Unset: EKS's own default at admission. The server never edits it."""
+    support_type: Literal["STANDARD", "EXTENDED"] = "EXTENDED"
+    """With STANDARD, AWS upgrades by itself at the end of standard support."""
+    api_access: ApiAccess = ApiAccess()
+    access: list[Access] | None = None
+    """Unset: the creator's role with AmazonEKSEditPolicy in the applications' namespace."""
+
+
+class Taint(Model):
+    """A taint of a managed node group, as EKS spells it."""
+
+    key: str
+    value: str = ""
+    effect: Literal["NO_SCHEDULE", "NO_EXECUTE", "PREFER_NO_SCHEDULE"]
+
+
+class NodeGroup(Model):
+    """An EKS managed node group."""
+
+    name: Annotated[Label, Field(max_length=20)]
+    instance_types: Annotated[list[str], Field(min_length=1, max_length=20)] = ["m7i.large"]
+    capacity_type: Literal["ON_DEMAND", "SPOT"] = "ON_DEMAND"
+    size: Annotated[int, Field(ge=1, le=450)] = 3
+    """Nodes; spread over the stack's Availability Zones."""
+    disk_gi_b: Annotated[int, Field(ge=20, le=16384, alias="diskGiB")] = 50
+    labels: dict[str, str] = {}
+    taints: list[Taint] = []
+    max_unavailable: Annotated[int, Field(ge=1, le=100)] = 1
+
+
+class Addon(Model):
+    """An EKS add-on beside the base set (vpc-cni, kube-proxy, eks-pod-identity-agent, coredns, metrics-server)."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+    version: str = "default"
+    """`default`: the default version for the cluster's Kubernetes version."""
+    configuration: dict[str, Any] = {}
+    """Configuration values, as DescribeAddonConfiguration's schema says."""
+
+
+class Resources(Model):
+    """Requests of each pod; the memory is its limit too."""
+
+    cpu: Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}m|[0-9]{1,3}(\.[0-9]{1,3})?)$")] = "500m"
+    memory: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}(Mi|Gi)$")] = "1Gi"
+
+
+class Autoscaling(Model):
+    """A HorizontalPodAutoscaler on CPU."""
+
+    min_replicas: Annotated[int, Field(ge=1, le=1000)] = 2
+    max_replicas: Annotated[int, Field(ge=1, le=1000)]
+    target_cpu_percent: Annotated[int, Field(ge=10, le=95, alias="targetCPUPercent")] = 70
+
+
+class Spring(Model):
+    """What Springboard has to know of the Spring Boot application."""
+
+    profiles: list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]] = []
+    startup_seconds: Annotated[int, Field(ge=10, le=1800)] = 300
+    shutdown_seconds: Annotated[int, Field(ge=1, le=600)] = 20
+    actuator_path: Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_-]{1,40}){1,3}$")] = "/actuator"
+
+
+class Security(Model):
+    """The pods' security context; /tmp is an emptyDir."""
+
+    run_as_user: Annotated[int, Field(ge=1, le=65534)] = 1000
+    read_only_root_filesystem: bool = True
+
+
+class App(Model):
+    """One Spring application: a Deployment, a Service, a target group and an address."""
+
+    name: Annotated[Label, Field(max_length=40)] | None = None
+    """Unset: the environment's name (one application only)."""
+    image: Annotated[str, StringConstraints(min_length=3, max_length=500)]
+    port: Annotated[int, Field(ge=1024, le=65535)] = 8080
+    host: Annotated[str, StringConstraints(max_length=253)] | None = None
+    """Unset: {app}.{BaseDomain}, or {environment}.{BaseDomain} for a single application."""
+    replicas: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Unset: 2, unless `autoscaling` is given."""
+    autoscaling: Autoscaling | None = None
+    resources: Resources = Resources()
+    spring: Spring = Spring()
+    env: dict[str, str] = {}
+    """Plain values. Secrets are Kubernetes Secrets, named in envFromSecrets."""
+    env_from_secrets: list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]] = []
+    role_arn: RoleArn | None = None
+    """An IAM role for the pods by EKS Pod Identity; under the stack's path for application roles."""
+    security: Security = Security()
+
+
+class Ingress(Model):
+    """The load balancer in front of all applications of the environment."""
+
+    hosted_zone_id: Annotated[str, StringConstraints(pattern=r"^Z[A-Z0-9]{1,31}$")] | None = None
+    """Unset: the stack's zone."""
+    certificate_arn: (
+        Annotated[
+            str, StringConstraints(pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9_-]+$")
+        ]
+        | None
+    ) = None
+    """Unset: Springboard requests one."""
+    scheme: Literal["internet-facing", "internal"] = "internet-facing"
+    allow_cidrs: Annotated[list[str], Field(min_length=1, max_length=40)] = ["0.0.0.0/0"]
+    idle_timeout_seconds: Annotated[int, Field(ge=1, le=4000)] = 60
+    access_logs: bool = False
+
+
+Day = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+
+
+class Window(Model):
+    """When Springboard may upgrade by itself."""
+
+    days: Annotated[list[Day], Field(min_length=1, max_length=7)] = ["Tue", "Wed"]
+    start: Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = "02:00"
+    duration_hours: Annotated[int, Field(ge=2, le=24)] = 4
+    time_zone: str = "UTC"
+    """IANA name."""
+
+
+class Exclusion(Model):
+    """Days, both included, on which nothing is upgraded."""
+
+    first: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+    last: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+    reason: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
+class Waiver(Model):
+    """Somebody takes a blocking upgrade insight upon themselves, until a day."""
+
+    insight: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    owner: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    until: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+
+
+class Upgrades(Model):
+    """How the environment is kept current."""
+
+    minor: Literal["Manual", "Auto"] = "Manual"
+    patch: Literal["Manual", "Auto"] = "Auto"
+    target: Literal["BeforeStandardSupportEnds", "Latest", "Default"] = "BeforeStandardSupportEnds"
+    approval: Literal["None", "Required"] = "None"
+    bake_minutes: Annotated[int, Field(ge=0, le=1440)] = 30
+    min_days_between: Annotated[int, Field(ge=0, le=365)] = 14
+    waivers: list[Waiver] = []
+    window: Window = Window()
+    exclusions: list[Exclusion] = []
+
+
+class EnvironmentSpec(Model):
+    """What the environment should be."""
+
+    deletion_protection: bool | None = None
+    """Unset: true, and false where ttlHours is set. EKS's own flag too."""
+    ttl_hours: Annotated[int, Field(ge=1, le=8760)] | None = None
+    """Hours from creation until Springboard deletes the environment."""
+    cluster: Cluster = Cluster()
+    node_groups: Annotated[list[NodeGroup], Field(min_length=1, max_length=10)] = [NodeGroup(name="workers")]
+    addons: Annotated[list[Addon], Field(max_length=30)] = []
+    apps: Annotated[list[App], Field(min_length=1, max_length=10)]
+    ingress: Ingress = Ingress()
+    upgrades: Upgrades = Upgrades()
+    drift: Literal["Report", "Repair"] = "Report"
+
+    @property
+    def protected(self) -> bool:
+        """Whether deletion is refused."""
+        return self.ttl_hours is None if self.deletion_protection is None else self.deletion_protection
+
+
+class EnvironmentDocument(Model):
+    """The whole file: what `springboard apply -f` sends."""
+
+    api_version: Literal["springboard/v1beta1"] = API_VERSION
+    kind: Literal["Environment"] = KIND
+    metadata: Metadata
+    spec: EnvironmentSpec

@@ -1,0 +1,1 @@
+"""The record in DynamoDB: one table, conditional writes, and an outbox that its stream reads."""
