@@ -1,0 +1,178 @@
+"""The admin API under /_local/: what tests, benchmarks and sweeps steer the local cloud with."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import logging
+import os
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qs, unquote
+
+from springboard_local import clock as clocks
+from springboard_local.pipeline import Pipeline, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from springboard_local.clock import Clock
+
+log = logging.getLogger(__name__)
+
+
+class _Cloud(Protocol):
+    """What the admin API steers."""
+
+    clock: Clock
+    pipeline: Pipeline
+
+    @property
+    def instance(self) -> str: ...
+    def reset(self) -> None: ...
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a failure
+    """The request cannot be served; the message says why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+type Query = dict[str, str]
+
+
+class Admin:
+    """A WSGI application."""
+
+    def __init__(self, cloud: _Cloud) -> None:
+        self._cloud = cloud
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Serve one request."""
+        try:
+            status, answer = 200, self._serve(environ)
+        except Refused as refused:
+            status, answer = refused.status, {"message": str(refused)}
+        except Exception as error:
+            log.exception("%s failed", environ.get("PATH_INFO"))
+            status, answer = 500, {"message": str(error)}
+        body = json.dumps(answer).encode()
+        start_response(f"{status} -", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    def _serve(self, environ: dict[str, Any]) -> Any:
+        path = [unquote(part) for part in environ["PATH_INFO"].removeprefix("/_local/").strip("/").split("/")]
+        query = {name: values[-1] for name, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
+        body = _json(environ)
+        match environ["REQUEST_METHOD"], path:
+            case "GET", ["health"]:
+                return self._health()
+            case "GET", ["calls"]:
+                return self._calls(query)
+            case "DELETE", ["calls"]:
+                return self._cloud.pipeline.forget_calls()
+            case "GET", ["faults"]:
+                return [rule.describe() for rule in self._cloud.pipeline.faults()]
+            case "POST", ["faults"]:
+                return self._cloud.pipeline.inject(_rule(body)).describe()
+            case "DELETE", ["faults"]:
+                return self._cloud.pipeline.clear_faults()
+            case "DELETE", ["faults", number] if number.isdigit():
+                return self._cloud.pipeline.clear_faults(int(number))
+            case "GET", ["clock"]:
+                return self._clock()
+            case "POST", ["clock"]:
+                return self._set_clock(body)
+            case "POST", ["fire"]:
+                return self._fire(body)
+            case "POST", ["reset"]:
+                return self._cloud.reset()
+            case "POST", ["kubernetes", cluster]:
+                return self._inject(cluster, body)
+        raise Refused(404, f"There is no {environ['REQUEST_METHOD']} {environ['PATH_INFO']}.")
+
+    def _health(self) -> dict[str, Any]:
+        return {"status": "ok", "instance": self._cloud.instance, "pid": os.getpid(), **self._clock()}
+
+    def _calls(self, query: Query) -> list[dict[str, Any]]:
+        """Calls whose fields match all filters (globs); `after` a number, `limit` to the last so many."""
+        after, limit = int(query.pop("after", "0")), int(query.pop("limit", "1000000"))
+        calls = [asdict(call) for call in self._cloud.pipeline.calls() if call.number > after]
+        for name, pattern in query.items():
+            if calls and name not in calls[0]:
+                raise Refused(400, f"A call has no {name}.")
+            calls = [call for call in calls if fnmatch.fnmatchcase(_text(call[name]), pattern)]
+        return calls[-limit:]
+
+    def _clock(self) -> dict[str, Any]:
+        return {"now": clocks.iso(self._cloud.clock.now()), "speed": self._cloud.clock.speed}
+
+    def _set_clock(self, body: dict[str, Any]) -> dict[str, Any]:
+        if not body or set(body) - {"speed", "advance"}:
+            raise Refused(400, "Give speed (virtual seconds per second) or advance (virtual seconds).")
+        for name, method in (("speed", "set_speed"), ("advance", "advance")):
+            if name in body:
+                action = getattr(self._cloud.clock, method, None)
+                if action is None:
+                    raise Refused(409, f"A manual clock has no {name} here; the test that owns it moves it.")
+                try:
+                    action(float(body[name]))
+                except (TypeError, ValueError) as error:
+                    raise Refused(400, str(error)) from error
+        return self._clock()
+
+    def _fire(self, body: dict[str, Any]) -> dict[str, Any]:
+        from springboard_local.services import scheduler  # noqa: PLC0415
+
+        name = body.get("schedule")
+        if not isinstance(name, str):
+            raise Refused(400, "Give schedule, the name of one.")
+        try:
+            scheduler.fire(name)
+        except LookupError as error:
+            raise Refused(404, f"There is no schedule {name}.") from error
+        return {"fired": name}
+
+    def _inject(self, cluster: str, body: dict[str, Any]) -> dict[str, Any]:
+        from springboard_local.services import eks  # noqa: PLC0415
+
+        plane = eks.control_plane(cluster)
+        if plane is None:
+            raise Refused(404, f"There is no cluster {cluster}.")
+        try:
+            plane.inject(body)
+        except ValueError as error:
+            raise Refused(400, str(error)) from error
+        return {"injected": body}
+
+
+def _json(environ: dict[str, Any]) -> dict[str, Any]:
+    raw = environ["wsgi.input"].read()
+    if not raw:
+        return {}
+    try:
+        body = json.loads(raw)
+    except ValueError as error:
+        raise Refused(400, f"The body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise Refused(400, "The body has to be a JSON object.")
+    return body
+
+
+_SETTABLE = {each.name for each in fields(Rule)} - {"number", "matched", "struck"}
+
+
+def _rule(body: dict[str, Any]) -> Rule:
+    unknown = set(body) - _SETTABLE
+    if unknown:
+        raise Refused(400, f"A fault has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(_SETTABLE))}.")
+    try:
+        return Rule(**body)
+    except (TypeError, ValueError) as error:
+        raise Refused(400, str(error)) from error
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,740 @@
+"""What every API request passes: identify → authorize → fault → act → record.
+
+The pipeline is the WSGI application of the local cloud. moto's own application is the last station, for
+all operations that no service module has registered a handler for with `operation`. Because it works on
+HTTP requests, nothing reaches a service past it: not S3, not a service that moto dispatches apart.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import json
+import logging
+import random
+import re
+import threading
+from collections import OrderedDict, deque
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
+
+from moto.core.exceptions import ServiceException
+from moto.core.model import OperationModel
+from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.request import Request, determine_request_protocol
+from moto.core.routing import NotFound, get_service_router
+from moto.core.serialize import XFormedAttributePicker, get_serializer_class
+from moto.core.utils import get_service_model
+from moto.utilities.aws_headers import gen_amzn_requestid_long
+from werkzeug.datastructures import Headers
+
+from springboard_local.clock import iso
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import datetime
+
+    from springboard_local.clock import Clock
+
+log = logging.getLogger(__name__)
+
+# botocore's service names by signing name, where the two differ or one signs for several.
+_APIS = {
+    "elasticloadbalancing": "elbv2",
+    "monitoring": "cloudwatch",
+    "states": "stepfunctions",
+    "tagging": "resourcegroupstaggingapi",
+    "servicequotas": "service-quotas",
+}
+# IAM's prefixes, where they are not the signing name.
+_IAM_PREFIXES = {"monitoring": "cloudwatch", "tagging": "tag"}
+_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
+_READS = re.compile(r"^(Get|List|Describe|Head|BatchGet|Lookup|Search|Simulate|Test|Query$|Scan$|TransactGet|Filter)")
+_READ_OPERATIONS = {
+    "AssumeRole",
+    "AssumeRoleWithWebIdentity",
+    "Decrypt",
+    "Encrypt",
+    "GenerateDataKey",
+    "ReceiveMessage",
+}
+
+
+class ApiError(Exception):
+    """An error that a handler answers with; `fields` are further members of the modelled error."""
+
+    def __init__(self, code: str, message: str, status: int = 400, **fields: Any) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+        self.fields = fields
+
+
+@dataclass(frozen=True)
+class Denial:
+    """Why a call is not allowed; `code` in the words of the service's protocol."""
+
+    code: str
+    message: str
+    status: int = 403
+
+
+@dataclass(frozen=True)
+class Response:
+    """A whole HTTP answer."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+@dataclass(eq=False)
+class Call:
+    """One API request."""
+
+    number: int
+    time: datetime
+    service: str  # IAM's prefix: eks, elasticloadbalancing, cloudwatch, states, …
+    api: str  # botocore's name: eks, elbv2, cloudwatch, stepfunctions, …
+    operation: str  # botocore's name: CreateCluster; "" when the request names none that botocore knows
+    region: str
+    access_key: str  # "" on an unsigned request
+    session_token: str
+    method: str
+    path: str  # as sent, percent-encoded
+    query: str
+    headers: Mapping[str, str]  # case-insensitive
+    body: bytes = field(repr=False)
+    internal: bool = False  # the local cloud's own administrator client: never a target of faults
+    principal: str = ""  # ARN; filled by authorize
+    status: int = 0
+    error: str | None = None
+
+    @cached_property
+    def parameters(self) -> Mapping[str, Any]:
+        """The operation's input under botocore's names; {} when it cannot be parsed."""
+        try:
+            return _parsed(self)
+        except Exception:  # a malformed request is the service's to refuse
+            log.debug("cannot parse %s:%s", self.service, self.operation, exc_info=True)
+            return {}
+
+    @property
+    def mutating(self) -> bool:
+        """Whether the call may change something; judged by the operation's name."""
+        return not _READS.match(self.operation) and self.operation not in _READ_OPERATIONS
+
+    @property
+    def json_protocol(self) -> bool:
+        """Whether the service answers in one of the JSON protocols, so that error codes end in Exception."""
+        return _protocol(self.api) not in {"query", "ec2", "rest-xml"}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of a call: no parameters, no headers, no bodies."""
+
+    number: int
+    time: str
+    service: str
+    operation: str
+    region: str
+    principal: str
+    mutating: bool
+    internal: bool
+    status: int
+    error: str | None
+
+
+type Handler = Callable[[Call], Mapping[str, Any] | None]
+type Kind = Literal["throttle", "error", "reset", "kill-after", "kill-before", "stale"]
+KINDS = ("throttle", "error", "reset", "kill-after", "kill-before", "stale")
+
+# Ends the Lambda worker that made the call; set by services/lambda_.py. The connection is reset in any case.
+kill: Callable[[Call], None] | None = None
+
+_handlers: dict[tuple[str, str], Handler] = {}
+
+
+def operation(api: str, name: str) -> Callable[[Handler], Handler]:
+    """Register the handler of one operation, by botocore's names ("eks", "CreateCluster"), in moto's place.
+
+    It returns the output under botocore's names, or raises `ApiError` or moto's ServiceException.
+    """
+
+    def register(handler: Handler) -> Handler:
+        _handlers[api, name] = handler
+        return handler
+
+    return register
+
+
+class Reset(ConnectionError):
+    """The connection is to end without an answer; the request handler sees to it."""
+
+
+@dataclass
+class Rule:
+    """A fault to inject. With neither `times` nor `probability` it strikes once."""
+
+    service: str
+    kind: Kind
+    operation: str = "*"
+    principal: str = "*"
+    times: int | None = None
+    probability: float | None = None
+    skip: int = 0  # let so many matching calls pass first
+    mutating: bool | None = None  # True: mutating calls alone; False: reads alone
+    seed: int = 0
+    code: str = ""  # of an error; "" for the protocol's own
+    message: str = ""
+    status: int = 0
+    number: int = 0
+    matched: int = 0
+    struck: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind is one of {', '.join(KINDS)}, not {self.kind}")
+        if self.probability is not None and not 0 <= self.probability <= 1:
+            raise ValueError(f"probability is between 0 and 1, not {self.probability}")
+        if self.times is None and self.probability is None:
+            self.times = 1
+        self._random = random.Random(self.seed)  # noqa: S311 - a simulation, not a secret
+
+    def strikes(self, call: Call) -> bool:
+        """Whether this call is hit; counts it. The caller holds the pipeline's lock."""
+        if call.internal or not self._matches(call):
+            return False
+        if self.times is not None and self.struck >= self.times:
+            return False
+        self.matched += 1
+        if self.matched <= self.skip:
+            return False
+        if self.probability is not None and self._random.random() >= self.probability:
+            return False
+        self.struck += 1
+        return True
+
+    def _matches(self, call: Call) -> bool:
+        if self.kind == "stale" and call.mutating:
+            return False
+        return (
+            fnmatch.fnmatchcase(call.service, self.service)
+            and fnmatch.fnmatchcase(call.operation, self.operation)
+            and fnmatch.fnmatchcase(call.principal, self.principal)
+            and (self.mutating is None or self.mutating == call.mutating)
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The rule and its counts as JSON."""
+        return asdict(self)
+
+
+class _Reads:
+    """The last two answers of each read, so that a stale one can be given again."""
+
+    def __init__(self, limit: int = 2_000) -> None:
+        self._limit = limit
+        self._generations: dict[str, int] = {}
+        self._answers: OrderedDict[str, list[tuple[int, Response]]] = OrderedDict()
+
+    def key(self, call: Call) -> str:
+        parameters = json.dumps(call.parameters, sort_keys=True, default=str)
+        return f"{call.service} {call.operation} {call.region} {parameters}"
+
+    def saw(self, call: Call, response: Response) -> None:
+        """Keep an answer; a mutating call makes all earlier answers of its service stale ones."""
+        if call.mutating:
+            self._generations[call.service] = self._generations.get(call.service, 0) + 1
+            return
+        generation = self._generations.get(call.service, 0)
+        kept = self._answers.setdefault(self.key(call), [])
+        if kept and kept[-1][0] == generation:
+            kept[-1] = (generation, response)
+        else:
+            kept.append((generation, response))
+        del kept[:-2]
+        self._answers.move_to_end(self.key(call))
+        while len(self._answers) > self._limit:
+            self._answers.popitem(last=False)
+
+    def before_last_change(self, call: Call) -> Response | None:
+        generation = self._generations.get(call.service, 0)
+        older = [answer for made, answer in self._answers.get(self.key(call), []) if made < generation]
+        return older[-1] if older else None
+
+    def clear(self) -> None:
+        self._answers.clear()
+        self._generations.clear()
+
+
+class Pipeline:
+    """The WSGI application of the local cloud's AWS endpoint."""
+
+    def __init__(
+        self,
+        act: Callable[[dict[str, Any], Any], Iterable[bytes]],
+        clock: Clock,
+        is_internal: Callable[[str, str], bool] = lambda _access_key, _user_agent: False,
+        limit: int = 100_000,
+    ) -> None:
+        """`act` serves what has no handler of its own; the last `limit` calls are kept."""
+        self._act = act
+        self._clock = clock
+        self._is_internal = is_internal
+        self.authorize: Callable[[Call], Denial | None] = lambda _: None
+        self._numbers = itertools.count(1)
+        self._records: deque[Record] = deque(maxlen=limit)
+        self._rules: list[Rule] = []
+        self._rule_numbers = itertools.count(1)
+        self._reads = _Reads()
+        self._lock = threading.Lock()
+
+    # calls and faults, for the admin API and tests
+
+    def calls(self) -> list[Record]:
+        """All recorded calls, oldest first; a call is recorded once it has ended."""
+        with self._lock:
+            return list(self._records)
+
+    def forget_calls(self) -> None:
+        """Drop the record."""
+        with self._lock:
+            self._records.clear()
+
+    def inject(self, rule: Rule) -> Rule:
+        """Add a fault; of several that match, the oldest strikes."""
+        with self._lock:
+            rule.number = next(self._rule_numbers)
+            self._rules.append(rule)
+        return rule
+
+    def faults(self) -> list[Rule]:
+        """All rules, also those that have struck all their times."""
+        with self._lock:
+            return list(self._rules)
+
+    def clear_faults(self, number: int | None = None) -> None:
+        """Remove one rule, or all."""
+        with self._lock:
+            self._rules = [rule for rule in self._rules if number is not None and rule.number != number]
+            if not self._rules:
+                self._reads.clear()
+
+    def reset(self) -> None:
+        """Forget calls and faults."""
+        self.forget_calls()
+        self.clear_faults()
+
+    # the way of one request
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Serve one request."""
+        response = self.handle(self.identify(environ), environ)
+        start_response(f"{response.status} {_reason(response.status)}", response.headers)
+        return [response.body]
+
+    def identify(self, environ: dict[str, Any]) -> Call:
+        """What the request asks for; its body is read once and put back."""
+        return identify(environ, next(self._numbers), self._clock.now(), self._is_internal)
+
+    def handle(self, call: Call, environ: dict[str, Any]) -> Response:
+        """Take one identified call through all stations."""
+        with self.recorded(call):
+            response = self._pass(call, environ)
+            call.status = response.status
+            call.error = _error_code(response) if response.status >= 400 else None
+        return response
+
+    @contextmanager
+    def recorded(self, call: Call) -> Iterator[None]:
+        """Record the call with the outcome it has when the block ends."""
+        try:
+            yield
+        except Reset:
+            call.error = call.error or "ConnectionReset"
+            raise
+        finally:
+            with self._lock:
+                self._records.append(
+                    Record(
+                        call.number,
+                        iso(call.time),
+                        call.service,
+                        call.operation,
+                        call.region,
+                        call.principal,
+                        call.mutating,
+                        call.internal,
+                        call.status,
+                        call.error,
+                    )
+                )
+
+    def strike(self, call: Call) -> Rule | None:
+        """The rule that hits this call, if any."""
+        with self._lock:
+            return next((rule for rule in self._rules if rule.strikes(call)), None)
+
+    def _pass(self, call: Call, environ: dict[str, Any]) -> Response:
+        if denial := self.authorize(call):
+            return error_response(call, denial.code, denial.message, denial.status)
+        rule = self.strike(call)
+        match rule.kind if rule else None:
+            case "throttle":
+                return throttled(call)
+            case "error" if rule:
+                return _failed(call, rule)
+            case "reset":
+                raise Reset
+            case "kill-before":
+                _end_worker(call)
+            case "kill-after":
+                response = self._acted(call, environ)
+                call.status = response.status
+                call.error = "WorkerKilled"
+                _end_worker(call)
+            case "stale":
+                return self._stale(call, environ)
+        return self._acted(call, environ)
+
+    def _acted(self, call: Call, environ: dict[str, Any]) -> Response:
+        response = self._answer(call, environ)
+        with self._lock:
+            watched = any(rule.kind == "stale" for rule in self._rules)
+        if watched:
+            with self._lock:
+                self._reads.saw(call, response)
+        return response
+
+    def _stale(self, call: Call, environ: dict[str, Any]) -> Response:
+        # The read is made all the same, so that its answer is there to be the stale one later.
+        fresh = self._acted(call, environ)
+        with self._lock:
+            older = self._reads.before_last_change(call)
+        if older:
+            return older
+        return _not_there_yet(call) if fresh.status < 400 else fresh
+
+    def _answer(self, call: Call, environ: dict[str, Any]) -> Response:
+        handler = _handlers.get((call.api, call.operation))
+        try:
+            if handler:
+                return result_response(call, handler(call))
+            response = _collect(self._act, environ)
+            if response.status in {404, 405} and call.operation and b"<!doctype html>" in response.body[:100].lower():
+                raise NotImplementedError("moto has no such path")
+            return response
+        except ApiError as error:
+            return error_response(call, error.code, error.message, error.status, **error.fields)
+        except ServiceException as error:
+            return error_response(call, error.code, error.message, getattr(error, "status_code", 400))
+        except NotImplementedError as error:
+            name = f"{call.service}:{call.operation}" if call.operation else f"{call.method} {call.path}"
+            log.warning("%s is not part of the local cloud: %s", name, error)
+            return error_response(call, "NotImplemented", f"The local cloud does not have {name}.", 501)
+        except ConnectionError:
+            raise
+        except Exception:
+            log.exception("%s:%s failed", call.service, call.operation)
+            message = f"The local cloud failed at {call.service}:{call.operation}; its log says why."
+            return error_response(call, "InternalFailure", message, 500)
+
+
+def _end_worker(call: Call) -> NoReturn:
+    if kill is not None:
+        kill(call)
+    raise Reset
+
+
+def identify(
+    environ: dict[str, Any],
+    number: int,
+    time: datetime,
+    is_internal: Callable[[str, str], bool],
+) -> Call:
+    """The call that a WSGI request makes."""
+    request = Request(environ)
+    body = request.get_data(cache=True, parse_form_data=False)
+    _put_back(environ, body)
+    # moto's request class reads its form lazily from the stream, so each gets one of its own.
+    request = Request(dict(environ))
+    credential = _CREDENTIAL.search(request.headers.get("Authorization", ""))
+    access_key, region, signing = credential.groups() if credential else _presigned(request)
+    form = _form(request, body)
+    target = request.headers.get("X-Amz-Target", "")
+    api = _api(signing, target, request.path, form)
+    _put_back(request.environ, body)
+    return Call(
+        number=number,
+        time=time,
+        service=_IAM_PREFIXES.get(signing, signing),
+        api=api,
+        operation=_operation_name(api, target, form, request),
+        region=region,
+        access_key=access_key,
+        session_token=request.headers.get("X-Amz-Security-Token", request.args.get("X-Amz-Security-Token", "")),
+        method=request.method,
+        path=environ.get("RAW_URI", request.path).split("?", 1)[0],
+        query=environ.get("QUERY_STRING", ""),
+        headers=Headers(request.headers),
+        body=body,
+        internal=is_internal(access_key, request.headers.get("User-Agent", "")),
+    )
+
+
+def _put_back(environ: dict[str, Any], body: bytes) -> None:
+    import io  # noqa: PLC0415
+
+    environ["wsgi.input"] = io.BytesIO(body)
+    environ["CONTENT_LENGTH"] = str(len(body))
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+    environ.pop("wsgi.input_terminated", None)
+
+
+def _presigned(request: Request) -> tuple[str, str, str]:
+    """Access key, region and signing name of a presigned URL; S3 for an unsigned request, as moto has it."""
+    scope = request.args.get("X-Amz-Credential", "").split("/")
+    if len(scope) == 5:
+        return scope[0], scope[2], scope[3]
+    if request.args.get("Action") in {"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"}:
+        return "", "us-east-1", "sts"
+    return "", "us-east-1", "s3"
+
+
+def _form(request: Request, body: bytes) -> dict[str, list[str]]:
+    """Query parameters, and the body's where it is a form."""
+    form = parse_qs(request.query_string.decode("latin-1"), keep_blank_values=True)
+    if (request.mimetype or "") == "application/x-www-form-urlencoded":
+        form.update(parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True))
+    return form
+
+
+def _api(signing: str, target: str, path: str, form: Mapping[str, list[str]]) -> str:
+    if target.startswith("DynamoDBStreams"):
+        return "dynamodbstreams"
+    if signing == "apigateway" and path.startswith("/v2/"):
+        return "apigatewayv2"
+    if signing == "elasticloadbalancing" and form.get("Version") == ["2012-06-01"]:
+        return "elb"
+    return _APIS.get(signing, signing)
+
+
+def _operation_name(api: str, target: str, form: Mapping[str, list[str]], request: Request) -> str:
+    if target:
+        return target.rsplit(".", 1)[-1]
+    if action := form.get("Action"):
+        return action[0]
+    try:
+        return str(get_service_router(api).match(request)[0].name)
+    except Exception:  # noqa: BLE001 - an unknown service or path has no operation; moto answers it
+        return ""
+
+
+def _parsed(call: Call) -> Mapping[str, Any]:
+    model = get_service_model(call.api)
+    request = _request(call)
+    labels: dict[str, Any] = {}
+    if model.protocol in {"rest-json", "rest-xml"}:
+        try:
+            labels = get_service_router(call.api).match(request)[1]
+        except NotFound:
+            return {}
+    protocol = determine_request_protocol(model, request.content_type)
+    parser = PROTOCOL_PARSERS[protocol](model.operation_model(call.operation), map_type=dict)
+    parsed: Mapping[str, Any] = parser.parse(
+        {
+            "method": request.method,
+            "values": request.values,
+            "headers": request.headers,
+            "body": request.data,
+            "url_path": request.path,
+            "url_params": labels,
+        }
+    )
+    return parsed
+
+
+def _request(call: Call) -> Request:
+    """The call as a request of its own, whose body can be read."""
+    from werkzeug.test import EnvironBuilder  # noqa: PLC0415
+
+    builder = EnvironBuilder(
+        path=call.path,
+        method=call.method,
+        query_string=call.query,
+        headers=Headers([(k, v) for k, v in call.headers.items() if k.lower() != "content-length"]),
+        data=call.body,
+    )
+    environ = builder.get_environ()
+    environ["RAW_URI"] = environ["REQUEST_URI"] = call.path + (f"?{call.query}" if call.query else "")
+    return Request(environ)
+
+
+def _collect(act: Callable[[dict[str, Any], Any], Iterable[bytes]], environ: dict[str, Any]) -> Response:
+    answered: list[tuple[int, list[tuple[str, str]]]] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
+        answered.append((int(status.split(" ", 1)[0]), list(headers)))
+
+    chunks = act(environ, start_response)
+    try:
+        body = b"".join(chunks)
+    finally:
+        close = getattr(chunks, "close", None)
+        if close:
+            close()
+    status, headers = answered[-1]
+    return Response(status, headers, body)
+
+
+@cache
+def _model(api: str, name: str) -> OperationModel:
+    model = get_service_model(api)
+    return model.operation_model(name) if name in model.operation_names else OperationModel({}, model)
+
+
+def _serialized(call: Call, result: object) -> Response:
+    """The answer in the protocol of the call's service."""
+    model = get_service_model(call.api)
+    content_type = call.headers.get("Content-Type", "")
+    try:
+        protocol = determine_request_protocol(model, content_type)
+    except NotImplementedError:
+        protocol = str(model.protocol)
+    serializer = get_serializer_class(model.service_name, protocol)(
+        operation_model=_model(model.service_name, call.operation),
+        value_picker=XFormedAttributePicker(),
+    )
+    serialized = serializer.serialize(result)
+    headers: dict[str, str] = {k: str(v) for k, v in serialized["headers"].items()}
+    gen_amzn_requestid_long(headers)
+    body = serialized["body"]
+    return Response(
+        int(serialized["status_code"]),
+        list(headers.items()),
+        body if isinstance(body, bytes) else body.encode(),
+    )
+
+
+@cache
+def _known_apis() -> frozenset[str]:
+    import botocore.session  # noqa: PLC0415
+
+    return frozenset(botocore.session.get_session().get_available_services())
+
+
+@cache
+def _protocol(api: str) -> str:
+    return str(get_service_model(api).protocol) if api in _known_apis() else "json"
+
+
+def result_response(call: Call, result: Mapping[str, Any] | None) -> Response:
+    """A handler's output as the service would send it."""
+    return _serialized(call, dict(result or {}))
+
+
+def error_response(call: Call, code: str, message: str, status: int = 400, **fields: Any) -> Response:
+    """An error in the protocol of the call's service; botocore makes a ClientError with `code` of it."""
+    protocol = _protocol(call.api)
+    if protocol in {"json", "smithy-rpc-v2-cbor"} and status in {401, 403, 404, 409, 429}:
+        status = 400  # what the JSON protocol answers to any fault of the client
+    headers: dict[str, str] = {}
+    request_id = gen_amzn_requestid_long(headers)
+    if protocol in {"query", "ec2", "rest-xml"}:
+        headers["Content-Type"] = "text/xml"
+        body = _xml_error(call.api, protocol, code, message, status, request_id, fields)
+    else:
+        headers["Content-Type"] = "application/json"
+        headers["x-amzn-ErrorType"] = code
+        body = json.dumps({"__type": code, "message": message, **fields}, default=str)
+    return Response(status, list(headers.items()), b"" if call.method == "HEAD" else body.encode())
+
+
+def _xml_error(
+    api: str, protocol: str, code: str, message: str, status: int, request_id: str, fields: Mapping[str, Any]
+) -> str:
+    kind = "Sender" if status < 500 else "Receiver"
+    details = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in fields.items())
+    told = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>{details}"
+    if api == "s3":
+        return f"<Error>{told}<RequestId>{request_id}</RequestId></Error>"
+    if protocol == "ec2":
+        return f"<Response><Errors><Error>{told}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+    return f"<ErrorResponse><Error><Type>{kind}</Type>{told}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+
+
+def throttled(call: Call) -> Response:
+    """The service's own word for too many requests."""
+    code, status = {
+        "ec2": ("RequestLimitExceeded", 503),
+        "s3": ("SlowDown", 503),
+        "lambda": ("TooManyRequestsException", 429),
+    }.get(call.service, ("", 0))
+    if not code:
+        code, status = ("ThrottlingException", 400) if call.json_protocol else ("Throttling", 400)
+        status = 429 if call.api in {"eks", "scheduler", "apigatewayv2"} else status
+    return error_response(call, code, "Rate exceeded", status)
+
+
+def _failed(call: Call, rule: Rule) -> Response:
+    code = rule.code or ("InternalError" if call.service in {"ec2", "s3"} else "InternalFailure")
+    status = rule.status or (400 if rule.code else 500)
+    return error_response(call, code, rule.message or "An internal error occurred; try again.", status)
+
+
+# EC2 models no errors, so its codes for one resource that isn't there are named here.
+_EC2_MISSING = {
+    "DescribeSecurityGroups": ("GroupIds", "InvalidGroup.NotFound"),
+    "DescribeSubnets": ("SubnetIds", "InvalidSubnetID.NotFound"),
+    "DescribeVpcs": ("VpcIds", "InvalidVpcID.NotFound"),
+    "DescribeInstances": ("InstanceIds", "InvalidInstanceID.NotFound"),
+    "DescribeLaunchTemplates": ("LaunchTemplateIds", "InvalidLaunchTemplateId.NotFound"),
+    "DescribeLaunchTemplateVersions": ("LaunchTemplateId", "InvalidLaunchTemplateId.NotFound"),
+    "DescribeNetworkInterfaces": ("NetworkInterfaceIds", "InvalidNetworkInterfaceID.NotFound"),
+    "DescribeSecurityGroupRules": ("SecurityGroupRuleIds", "InvalidSecurityGroupRuleId.NotFound"),
+}
+
+
+def _not_there_yet(call: Call) -> Response:
+    """What a read of something just created answers where nothing is known of it yet."""
+    message = "The resource that you requested does not exist."
+    if call.service == "ec2":
+        parameter, code = _EC2_MISSING.get(call.operation, ("", ""))
+        return error_response(call, code, message) if call.parameters.get(parameter) else result_response(call, {})
+    missing = [
+        shape
+        for shape in _model(call.api, call.operation).error_shapes
+        if re.search(r"NotFound|NoSuch|DoesNotExist", shape.name)
+    ]
+    if not missing or call.operation.startswith("List"):
+        return result_response(call, {})
+    subject = re.sub(r"^(Describe|Get|Head|BatchGet)", "", call.operation).rstrip("s")
+    shape = next((each for each in missing if subject in each.name), missing[0])
+    error = shape.metadata.get("error", {})
+    return error_response(call, error.get("code", shape.name), message, error.get("httpStatusCode", 404))
+
+
+def _error_code(response: Response) -> str:
+    """The error code that an SDK reads from the answer."""
+    headers = {name.lower(): value for name, value in response.headers}
+    if kind := headers.get("x-amzn-errortype"):
+        return kind.rsplit("#", 1)[-1].split(":", 1)[0]
+    text = response.body[:4_000].decode("utf-8", "replace")
+    found = re.search(r"<Code>([^<]+)</Code>", text) or re.search(r'"(?:__type|code|Code)"\s*:\s*"([^"]+)"', text)
+    return found[1].rsplit("#", 1)[-1] if found else str(response.status)
+
+
+def _reason(status: int) -> str:
+    from http import HTTPStatus  # noqa: PLC0415
+
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
