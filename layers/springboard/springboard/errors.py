@@ -77,3 +77,7 @@ class ConflictError(SpringboardError):
 
 class PreconditionError(SpringboardError):
     """`If-Match` names another generation than the present one (412)."""
+
+
+class StepFailedError(SpringboardError):
+    """A component will not come right by waiting; its condition says so already."""

@@ -41,6 +41,7 @@ class OperationKind(enum.StrEnum):
     REPAIR = "Repair"
     RETRY = "Retry"
     DELETE = "Delete"
+    CANCEL = "Cancel"  # only ever an intent: stop what runs, start nothing
     UPGRADE = "Upgrade"
 
 
@@ -82,6 +83,7 @@ class Step:
     started_at: datetime
     ended_at: datetime | None = None
     error: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ class Intent:
     operation: str
     kind: OperationKind
     at: datetime
+    by: str
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,18 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from aws_lambda_powertools import Logger
 from botocore.config import Config
 
+from springboard.components.table import BY_NAME
+from springboard.errors import SpringboardError
+from springboard.flow import step
+from springboard.record import moment
 from springboard.site import Site
+from springboard.store import codec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from springboard.aws.acm import Acm
     from springboard.aws.autoscaling import AutoScaling
@@ -32,6 +38,8 @@ if TYPE_CHECKING:
     from springboard.aws.route53 import Route53
     from springboard.aws.scheduler import Scheduler
     from springboard.aws.states import States
+    from springboard.components.contract import Component
+    from springboard.flow.step import Task
     from springboard.kube.client import Kubernetes
     from springboard.store.table import Store
 
@@ -114,9 +122,7 @@ class Settings:
             topic_arn=need("TOPIC"),
             provision_arn=environ.get("SPRINGBOARD_PROVISION_ARN", ""),
             teardown_arn=environ.get("SPRINGBOARD_TEARDOWN_ARN", ""),
-            functions={
-                name: function for name, _, function in (pair.partition("=") for pair in several("FUNCTIONS"))
-            },
+            functions={name: function for name, _, function in (pair.partition("=") for pair in several("FUNCTIONS"))},
         )
         if missing:
             raise SettingsError(f"not set: {', '.join(missing)}")
@@ -245,3 +251,55 @@ class World:
 def world() -> World:
     """The container's world."""
     return World(Settings.read(os.environ), boto3.session.Session())
+
+
+type Handler = Callable[[dict[str, Any], object], dict[str, Any]]
+
+_logger = Logger(service="springboard", utc=True)
+
+
+def task_of(event: Mapping[str, Any]) -> Task:
+    """What a state machine's payload asks for."""
+    return step.Task(
+        environment=event["environment"],
+        operation=event["operation"],
+        generation=int(event["generation"]),
+        now=moment(event["now"]),
+        removal=bool(event.get("removal")),
+        once=bool(event.get("once")),
+    )
+
+
+def component_handler(component: Component) -> Handler:
+    """The Lambda handler of a component's module: a step of an operation, or {observe: true} for a plan."""
+    row = BY_NAME[getattr(component, "__name__").rpartition(".")[2]]  # noqa: B009 - a module, seen as a Protocol
+
+    def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+        if event.get("observe"):
+            return step.observe(world(), component, row, codec.environment_from_json(event["document"]))
+        task = task_of(event)
+        return logged(step.name(row, task), task, lambda: step.run(world(), component, row, task))
+
+    return handler
+
+
+def flow_handler(name: str, run: Callable[[World, Task, Mapping[str, Any]], dict[str, Any]]) -> Handler:
+    """The Lambda handler of a step around the components."""
+
+    def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+        task = task_of(event)
+        return logged(name, task, lambda: run(world(), task, event))
+
+    return handler
+
+
+def logged(name: str, task: Task, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Run a step with environment, operation and step on every log line; errors are logged and go on."""
+    _logger.append_keys(environment=task.environment, operation=task.operation, step=name)
+    try:
+        answer = run()
+    except SpringboardError as err:
+        _logger.warning("step ended in error", extra={"error": type(err).__name__, "cause": err.message})
+        raise
+    _logger.info("step done", extra={"answer": answer})
+    return answer

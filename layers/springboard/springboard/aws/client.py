@@ -99,6 +99,6 @@ def _denied(operation: str, message: str) -> AccessDeniedError:
     resource = (found["resource"] if found else None) or "*"
     return AccessDeniedError(
         f"{operation} was denied: {message}",
-        f"allow {action} on {resource} to the function's role; if the stack was changed by hand, run `sam deploy` again,"
-        " and look for a service control policy or permissions boundary that denies it",
+        f"allow {action} on {resource} to the function's role; if the stack was changed by hand, run `sam deploy`"
+        " again, and look for a service control policy or permissions boundary that denies it",
     )

@@ -72,6 +72,7 @@ class Waiting:
 
     on: str
     reason: str
+    after: int = 0  # seconds until the next look; 0: the component's pace
 
 
 @dataclass(frozen=True)

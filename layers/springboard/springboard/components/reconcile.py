@@ -97,7 +97,9 @@ def _patient(waiting: Waiting, row: Row, since: datetime, now: datetime, *, remo
 
 def _retry_after(verdict: Verdict, row: Row, *, started: bool) -> int:
     match verdict:
-        case Waiting():
+        case Waiting(after=0):
             return row.pace.first if started else row.pace.poll
+        case Waiting():
+            return verdict.after
         case _:
             return 0

@@ -1,0 +1,1 @@
+"""What the state machines do around the components: begin, record, settle, sweep."""

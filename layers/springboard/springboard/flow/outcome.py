@@ -1,0 +1,130 @@
+"""How an operation begins and ends in the record: phases and the conditions for the whole environment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from springboard.components.table import ROWS
+from springboard.flow.step import fenced
+from springboard.record import Condition, Failure, OperationKind, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from springboard.flow.step import Task
+    from springboard.record import Environment
+    from springboard.runtime import World
+
+PHASES: Mapping[OperationKind, Phase] = {
+    OperationKind.CREATE: Phase.PROVISIONING,
+    OperationKind.RETRY: Phase.PROVISIONING,
+    OperationKind.UPDATE: Phase.UPDATING,
+    OperationKind.REPAIR: Phase.UPDATING,
+    OperationKind.DELETE: Phase.DELETING,
+    OperationKind.UPGRADE: Phase.UPGRADING,
+}
+
+# What `springboard retry` can be asked for whatever failed.
+_RETRY = "`springboard retry` goes on from what exists; `springboard delete` removes all of it"
+
+
+def begin(world: World, task: Task) -> dict[str, str]:
+    """The operation runs from now on; FencedError if it no longer holds the lock."""
+    environment = fenced(world, task)
+    kind = environment.operation.kind if environment.operation else OperationKind.CREATE
+    conditions = beginning(environment, kind, task.now)
+    world.store.begin(task.environment, task.operation, PHASES[kind], conditions, task.now)
+    return {"phase": PHASES[kind].value}
+
+
+def beginning(environment: Environment, kind: OperationKind, now: datetime) -> dict[str, Condition]:
+    """Progressing is true; Ready is false from the start of anything but a repair of what serves."""
+    serving = environment.conditions.get("Available")
+    deleting = kind is OperationKind.DELETE
+    conditions = [
+        ("Ready", "False", kind.value, ""),
+        ("Progressing", "True", kind.value, f"operation {environment.operation.id if environment.operation else ''}"),
+    ]
+    if serving is None or deleting:
+        conditions.append(("Available", "False", kind.value, ""))
+    return {
+        name: _stated(environment, name, status, reason, message, now=now)
+        for name, status, reason, message in conditions
+    }
+
+
+def ready(world: World, task: Task) -> dict[str, str]:
+    """Everything of this generation is there; after a teardown, nothing is."""
+    environment = fenced(world, task)
+    if environment.operation is not None and environment.operation.kind is OperationKind.DELETE:
+        world.store.record_deleted(environment, task.now)
+        return {"phase": Phase.DELETED.value}
+    wrong = [row.condition for row in ROWS if not _holds(environment, row.condition)]
+    if wrong:
+        raise AssertionError(f"recorded as ready while {', '.join(wrong)} do not hold")
+    conditions = {
+        name: _stated(environment, name, status, "AsDeclared", "", now=task.now)
+        for name, status in (("Ready", "True"), ("Available", "True"), ("Progressing", "False"))
+    }
+    world.store.record_ready(environment, conditions)
+    return {"phase": Phase.READY.value}
+
+
+def failed(world: World, task: Task, error: str, cause: str) -> dict[str, str]:
+    """The operation failed: which step, why, and what to do next. What exists is kept."""
+    environment = fenced(world, task)
+    failure = failure_of(environment, error, cause)
+    phase = stopped(world, environment, failure, None, task.now)
+    return {"phase": phase.value, "step": failure.step}
+
+
+def stopped(world: World, environment: Environment, failure: Failure, phase: Phase | None, now: datetime) -> Phase:
+    """Write a failure into phase and conditions; an environment that still serves is Degraded, not Failed."""
+    message = f"{failure.step}: {failure.cause}. Remedy: {failure.remedy}"
+    available = environment.conditions.get("Available")
+    serves = available is not None and available.true
+    deleting = environment.operation is not None and environment.operation.kind is OperationKind.DELETE
+    phase = phase or (Phase.DEGRADED if serves and not deleting else Phase.FAILED)
+    conditions = {
+        "Ready": _stated(environment, "Ready", "False", "OperationFailed", message, now=now),
+        "Progressing": _stated(environment, "Progressing", "False", "OperationFailed", message, now=now),
+    }
+    world.store.record_failure(environment, failure, phase, conditions)
+    return phase
+
+
+def failure_of(environment: Environment, error: str, cause: str) -> Failure:
+    """The step that failed, from the steps' own notes; a killed handler is a step that began and never ended."""
+    steps = list(environment.operation.steps.values()) if environment.operation else []
+    noted = [step for step in steps if step.error]
+    if noted:
+        last = max(noted, key=lambda step: step.ended_at or step.started_at)
+        return Failure(last.name, last.error, last.remedy or _RETRY)
+    open_ = [step for step in steps if step.ended_at is None]
+    if open_ and error:
+        last = max(open_, key=lambda step: step.started_at)
+        return Failure(last.name, f"{error}: {_short(cause)}" if cause else error, _RETRY)
+    return Failure("BeginOperation" if not steps else "Operation", f"{error}: {_short(cause)}".strip(": "), _RETRY)
+
+
+def _short(cause: str) -> str:
+    return cause if len(cause) <= 500 else f"{cause[:497]}..."
+
+
+def _holds(environment: Environment, name: str) -> bool:
+    condition = environment.conditions.get(name)
+    return condition is not None and condition.true and condition.observed_generation == environment.generation
+
+
+def _stated(environment: Environment, name: str, status: str, reason: str, message: str, *, now: datetime) -> Condition:
+    before = environment.conditions.get(name)
+    moved = before is None or before.status != status
+    return Condition(
+        type=name,
+        status=status,
+        reason=reason,
+        message=message,
+        last_transition_time=now if moved or before is None else before.last_transition_time,
+        observed_generation=environment.generation,
+    )
