@@ -22,6 +22,7 @@ from springboard.components.contract import (
     Verdict,
     Waiting,
 )
+from springboard.components.idempotency import token
 from springboard.errors import NotOursError, RefusedError
 from springboard.record import OperationKind, text
 
@@ -245,8 +246,8 @@ def apply(world: World, environment: Environment, change: Change) -> None:
         case CreateCluster():
             _create(world, environment, change.cluster)
         case UpdateCluster():
-            token = _token(environment, f"cluster/{sorted(change.parameters.items())!r}")
-            world.eks.update_cluster_config(change.name, token, **change.parameters)
+            what = f"cluster/{sorted(change.parameters.items())!r}"
+            world.eks.update_cluster_config(change.name, token(environment, what), **change.parameters)
         case TagCluster():
             if change.tags:
                 world.eks.tag(change.arn, dict(change.tags))
@@ -282,12 +283,30 @@ def learned(observed: Observed) -> Mapping[str, Any]:
     }
 
 
-def ours(world: World, environment: Environment) -> Found | None:
-    """The environment's cluster for the components inside it; None if there is none or it is not ours."""
-    described = world.eks.cluster(naming.cluster(world.site.prefix, environment.name))
-    if described is None or described.get("tags", {}).get(naming.OWNER_TAG) != environment.uid:
-        return None
-    return _found(described)
+@dataclass(frozen=True)
+class Known:
+    """What the record knows of the cluster, for the components inside it: it is ours, or it would not be there."""
+
+    name: str
+    version: str
+    endpoint: str
+    certificate_authority: str
+    security_group_id: str
+
+
+def known(environment: Environment) -> Known | Waiting:
+    """The environment's cluster as its own component last saw it; that saves the others a call each."""
+    facts = environment.facts.get("cluster", {})
+    status = facts.get("status", "")
+    if status not in {"ACTIVE", "UPDATING"}:
+        return Waiting("cluster", f"the control plane is {status or 'not there'}")
+    return Known(
+        name=facts["name"],
+        version=facts["version"],
+        endpoint=facts["endpoint"],
+        certificate_authority=facts["certificateAuthority"],
+        security_group_id=facts["securityGroupId"],
+    )
 
 
 def _log_group(desired: Cluster, observed: Observed) -> Iterator[Change]:
@@ -520,7 +539,7 @@ def _create(world: World, environment: Environment, cluster: Cluster) -> None:
             upgradePolicy={"supportType": cluster.support_type},
             deletionProtection=cluster.protected,
             tags=dict(cluster.tags),
-            clientRequestToken=_token(environment, "cluster"),
+            clientRequestToken=token(environment, "cluster"),
         )
     except RefusedError as err:
         # Made a moment ago by a step that was killed, and not listed yet: the next look adopts it.
@@ -535,9 +554,3 @@ def _delete(world: World, name: str) -> None:
         # An update that began since we looked, or a node group that is still going: looked at again.
         if err.code != "ResourceInUseException":
             raise
-
-
-def _token(environment: Environment, what: str) -> str:
-    """A retry asks anew: AWS replays the answer, even a failed one, to the same token."""
-    operation = environment.operation
-    return naming.token(environment.uid, operation.id if operation else "", operation.attempt if operation else 0, what)
