@@ -96,6 +96,9 @@ class Cloud(Protocol):
     def client(self, service: str, role_arn: str | None = None, session: str = "local-cloud") -> Any:
         """A cached boto3 client against this cloud: the account's administrator, or a role's session."""
 
+    def mount(self, prefix: str, application: Any) -> None:
+        """Serve another WSGI application under a path of the same port, past the pipeline."""
+
 
 def _prepare_moto() -> None:
     """Give moto our account and its options; before any of its services is imported."""

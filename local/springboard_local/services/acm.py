@@ -42,19 +42,19 @@ _DOMAIN = re.compile(rf"(\*\.)?({_LABEL}\.)+{_LABEL}")
 _KEY_ALGORITHM = "RSA-2048"
 
 
-class ResourceInUse(AWSError):  # type: ignore[misc]  # moto is untyped
+class ResourceInUseError(AWSError):  # type: ignore[misc]  # moto is untyped
     """The certificate is on a listener."""
 
     TYPE = "ResourceInUseException"
 
 
-class RequestInProgress(AWSError):  # type: ignore[misc]  # moto is untyped
+class RequestInProgressError(AWSError):  # type: ignore[misc]  # moto is untyped
     """The certificate has not been issued yet."""
 
     TYPE = "RequestInProgressException"
 
 
-class LimitExceeded(AWSError):  # type: ignore[misc]  # moto is untyped
+class LimitExceededError(AWSError):  # type: ignore[misc]  # moto is untyped
     """Too many names."""
 
     TYPE = "LimitExceededException"
@@ -189,7 +189,7 @@ class CertificateManager(moto_acm.AWSCertificateManagerBackend):  # type: ignore
     cloud: ClassVar[Cloud]
     failures: ClassVar[dict[str, str]] = {}  # domain → FailureReason, by injection
 
-    def request_certificate(
+    def request_certificate(  # noqa: PLR0917 - moto's signature, and the method
         self,
         domain_name: str,
         idempotency_token: str | None,
@@ -280,7 +280,7 @@ class CertificateManager(moto_acm.AWSCertificateManagerBackend):  # type: ignore
         """Delete a certificate that no listener has."""
         certificate = self.get_certificate(arn)
         if self.users_of(arn):
-            raise ResourceInUse(f"Certificate {arn} in account {self.account_id} is in use.")
+            raise ResourceInUseError(f"Certificate {arn} in account {self.account_id} is in use.")
         for timer in (getattr(certificate, "issuing", None), getattr(certificate, "expiry", None)):
             if timer:
                 timer.cancel()
@@ -304,15 +304,15 @@ def _checked_names(domain: str, alternatives: list[str]) -> list[str]:
     for name in [domain, *alternatives]:
         if not name or len(name) > 253 or not _DOMAIN.fullmatch(name):
             raise AWSValidationException(
-                f"1 validation error detected: Value '{name}' at 'domainName' failed to satisfy constraint: Member must "
-                "satisfy regular expression pattern: "
+                f"1 validation error detected: Value '{name}' at 'domainName' failed to satisfy constraint: Member "
+                "must satisfy regular expression pattern: "
                 r"(\*\.)?(((?!-)[A-Za-z0-9-]{0,62}[A-Za-z0-9])\.)+((?!-)[A-Za-z0-9-]{1,62}[A-Za-z0-9])"
             )
     if len(domain.encode()) > 64:
         raise AWSValidationException("The first domain name can be no longer than 64 characters.")
     names = list(dict.fromkeys(name.lower() for name in [domain, *alternatives]))
     if len(names) > _MAX_NAMES:
-        raise LimitExceeded("An ACM limit has been exceeded. Need to request SAN limit to be raised")
+        raise LimitExceededError("An ACM limit has been exceeded. Need to request SAN limit to be raised")
     return names
 
 
@@ -366,7 +366,7 @@ def _list_certificates(response: Any) -> ActionResult:
 def _get_certificate(response: Any) -> ActionResult:
     bundle = response.acm_backend.get_certificate(response._get_param("CertificateArn"))
     if bundle.status == "PENDING_VALIDATION":
-        raise RequestInProgress(f"Certificate {bundle.arn} is not yet issued.")
+        raise RequestInProgressError(f"Certificate {bundle.arn} is not yet issued.")
     return ActionResult({"Certificate": bundle.cert.decode(), "CertificateChain": bundle.chain.decode()})
 
 

@@ -36,7 +36,7 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
-class LayersNotFound(ServiceException):  # type: ignore[misc]  # moto is untyped
+class LayersNotFoundError(ServiceException):  # type: ignore[misc]  # moto is untyped
     """No such blob in the repository."""
 
     code = "LayersNotFoundException"
@@ -206,7 +206,7 @@ class Registry(moto_ecr.ECRBackend):  # type: ignore[misc]  # moto is untyped
         """The address that a blob's content can be fetched from."""
         repository = self._get_repository(repository_name, registry_id)
         if digest not in self.blobs.get(repository_name, {}):
-            raise LayersNotFound(
+            raise LayersNotFoundError(
                 f"The layer with digest '{digest}' does not exist in the repository with name '{repository_name}' "
                 f"in the registry with id '{repository.registry_id}'"
             )

@@ -24,7 +24,6 @@ from moto.elbv2.exceptions import (
     RuleNotFoundError,
     TargetGroupNotFoundError,
 )
-from moto.elbv2.responses import ELBV2Response
 from moto.elbv2.ssl_policies import SSL_POLICIES
 from moto.moto_api._internal import mock_random
 
@@ -209,7 +208,7 @@ class LoadBalancing(moto_elbv2.ELBv2Backend):  # type: ignore[misc]  # moto is u
 
     # Load balancers
 
-    def create_load_balancer(
+    def create_load_balancer(  # noqa: PLR0917 - moto\'s signature
         self,
         name: str,
         security_groups: list[str],
@@ -465,7 +464,7 @@ class LoadBalancing(moto_elbv2.ELBv2Backend):  # type: ignore[misc]  # moto is u
 
     # Listeners and rules
 
-    def create_listener(
+    def create_listener(  # noqa: PLR0917 - moto\'s signature
         self,
         load_balancer_arn: str,
         protocol: str,
@@ -490,6 +489,7 @@ class LoadBalancing(moto_elbv2.ELBv2Backend):  # type: ignore[misc]  # moto is u
                     same = (
                         listener.protocol == protocol
                         and listener.certificate == certificate
+                        and listener.ssl_policy == (ssl_policy if secure else None)
                         and [action.data for action in listener.default_actions] == completed
                     )
                     if same:
@@ -511,7 +511,7 @@ class LoadBalancing(moto_elbv2.ELBv2Backend):  # type: ignore[misc]  # moto is u
         self._refresh(balancer, groups)
         return listener
 
-    def modify_listener(
+    def modify_listener(  # noqa: PLR0917 - moto\'s signature
         self,
         arn: str,
         port: str | None = None,
@@ -712,20 +712,14 @@ class LoadBalancing(moto_elbv2.ELBv2Backend):  # type: ignore[misc]  # moto is u
         with _LOCK:
             existing = next((each for each in self.target_groups.values() if each.name == name), None)
             if existing:
-                same = (
-                    existing.vpc_id == settings.get("vpc_id")
-                    and str(existing.port) == str(settings.get("port"))
-                    and existing.protocol == settings.get("protocol")
-                    and existing.target_type == (settings.get("target_type") or "instance")
-                    and existing.health_check_path == (settings.get("healthcheck_path") or existing.health_check_path)
-                )
-                if not same:
+                if existing.requested != settings:
                     raise DuplicateTargetGroupName(
                         f"A target group with the same name '{name}' exists, but with different settings"
                     )
                 return existing
             self._check_health_settings(settings)
-            group = super().create_target_group(name, **settings)
+            group = super().create_target_group(name, **copy.deepcopy(settings))
+            group.requested = settings
             group.registrations = {}
             group.attributes = {key: str(value) for key, value in group.attributes.items()}
             return group

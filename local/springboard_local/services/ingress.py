@@ -30,6 +30,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from moto.elbv2.exceptions import ListenerNotFoundError
 
 from springboard_local.services.target_health import answer_of_application
 
@@ -179,7 +180,7 @@ async def _open(ingress: _Ingress, arn: str, port: int, *, secure: bool) -> _Sit
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         return await asyncio.get_running_loop().run_in_executor(None, _answer, ingress, arn, port, request)
 
-    runner = web.ServerRunner(web.Server(handle, access_log=None))
+    runner = web.ServerRunner(web.Server(handle, access_log=None), shutdown_timeout=1)
     await runner.setup()
     context = _tls(ingress, arn, port) if secure else None
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
@@ -247,7 +248,11 @@ def _answer(ingress: _Ingress, arn: str, port: int, request: web.BaseRequest) ->
     if entry is None or listener is None:
         return _error(503, "Service Temporarily Unavailable")
     elb, balancer = entry
-    for rule in elb.describe_rules(listener.arn, None):
+    try:
+        rules = elb.describe_rules(listener.arn, None)
+    except ListenerNotFoundError:  # deleted this very moment
+        rules = []
+    for rule in rules:
         if all(_matches(condition, request) for condition in rule.conditions):
             return _act(ingress, elb, balancer, listener, rule.actions[-1], request)
     return _error(404, "Not Found")
@@ -263,7 +268,7 @@ def _like(patterns: list[str], value: str) -> bool:
     return any(fnmatch.fnmatchcase(value, pattern.replace("[", "[[]")) for pattern in patterns)
 
 
-def _matches(condition: dict[str, Any], request: web.BaseRequest) -> bool:
+def _matches(condition: dict[str, Any], request: web.BaseRequest) -> bool:  # noqa: PLR0911 - one per field
     match condition["Field"]:
         case "host-header":
             return _like([each.lower() for each in condition["Values"]], _host(request))
@@ -288,7 +293,7 @@ def _matches(condition: dict[str, Any], request: web.BaseRequest) -> bool:
     return False
 
 
-def _act(
+def _act(  # noqa: PLR0917 - all that one action may depend on
     ingress: _Ingress, elb: Any, balancer: Any, listener: Any, action: Any, request: web.BaseRequest
 ) -> web.Response:
     match action.type:

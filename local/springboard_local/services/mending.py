@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,10 @@ class Mending:
     def replace(self, owner: Any, **attributes: Any) -> None:
         """Set attributes on a class (or module) of moto, remembering what was there."""
         for name, value in attributes.items():
-            original = vars(owner).get(name)
-            self._undo.append(
-                (lambda name=name: delattr(owner, name))
-                if original is None
-                else (lambda name=name, original=original: setattr(owner, name, original))
-            )
+            if name in vars(owner):
+                self._undo.append(functools.partial(setattr, owner, name, vars(owner)[name]))
+            else:
+                self._undo.append(functools.partial(delattr, owner, name))
             setattr(owner, name, value)
 
     def backend(self, backends: Any, mended: type) -> None:

@@ -87,7 +87,7 @@ def _value_problem(kind: str, value: str) -> str | None:
     return None
 
 
-class InvalidChangeBatch(Route53ClientError):  # type: ignore[misc]  # moto is untyped
+class InvalidChangeBatchError(Route53ClientError):  # type: ignore[misc]  # moto is untyped
     """All that is wrong with a batch, as AWS lists it."""
 
     def __init__(self, problems: list[str]) -> None:
@@ -171,7 +171,7 @@ def _sort(key: _Key) -> tuple[tuple[str, ...], str, str]:
 
 
 def _record_set(given: dict[str, Any]) -> Any:
-    """moto's object for a record set; `given` keeps what the caller said."""
+    """The object of moto for a record set; `given` keeps what the caller said."""
     kept = {**given, "Name": normal_name(given["Name"])}
     if given.get("ResourceRecords"):
         kept["ResourceRecords"] = _values(given)
@@ -209,7 +209,7 @@ class HostedZones(moto_route53.Route53Backend):  # type: ignore[misc]  # moto is
 
     # Zones
 
-    def create_hosted_zone(
+    def create_hosted_zone(  # noqa: PLR0917 - moto's signature
         self,
         name: str,
         private_zone: bool,  # noqa: FBT001 - moto's signature
@@ -270,7 +270,7 @@ class HostedZones(moto_route53.Route53Backend):  # type: ignore[misc]  # moto is
                 problems += found or self._apply(zone, records, change["Action"], record_set)
             problems = problems or _conflicts(zone, records) + _apex_problems(zone, records)
             if problems:
-                raise InvalidChangeBatch(list(dict.fromkeys(problems)))
+                raise InvalidChangeBatchError(list(dict.fromkeys(problems)))
             zone.replace(records)
 
     def _apply(self, zone: Zone, records: _Records, action: str, record_set: dict[str, Any]) -> list[str]:
@@ -304,14 +304,18 @@ class HostedZones(moto_route53.Route53Backend):  # type: ignore[misc]  # moto is
             return None if found else f"{title} that target was not found"
         if zone_id == _CLOUDFRONT_ZONE:
             return None if target.endswith(".cloudfront.net.") else f"{title} that target was not found"
+        reason = self._elb_alias_problem(target, zone_id, kind)
+        return f"{title} {reason}" if reason else None
+
+    def _elb_alias_problem(self, target: str, zone_id: str, kind: str) -> str | None:
         balancer = self._load_balancer(target)
-        if balancer is None:
-            outside = f"{title} the alias target name does not lie within the target zone"
-            return None if _elb_name_in_zone(target, zone_id) else outside
-        if balancer.canonical_hosted_zone_id != zone_id:
-            return f"{title} the alias target name does not lie within the target zone"
-        if kind == "AAAA" and balancer.ip_address_type == "ipv4":
-            return f"{title} that target was not found"
+        inside = (
+            _elb_name_in_zone(target, zone_id) if balancer is None else balancer.canonical_hosted_zone_id == zone_id
+        )
+        if not inside:
+            return "the alias target name does not lie within the target zone"
+        if kind == "AAAA" and balancer is not None and balancer.ip_address_type == "ipv4":
+            return "that target was not found"
         return None
 
     def _load_balancer(self, target: str) -> Any:
@@ -394,8 +398,8 @@ def _conflicts(zone: Zone, records: _Records) -> list[str]:
     """A CNAME stands alone at its name."""
     aliases = {name for name, kind, _ in records if kind == "CNAME"}
     return [
-        f"RRSet of type CNAME with DNS name {name} is not permitted because a conflicting RRSet of type {kind} with the "
-        f"same DNS name already exists in zone {zone.name}"
+        f"RRSet of type CNAME with DNS name {name} is not permitted because a conflicting RRSet of type {kind} with "
+        f"the same DNS name already exists in zone {zone.name}"
         for name, kind, _ in records
         if name in aliases and kind != "CNAME"
     ]

@@ -11,13 +11,13 @@ from __future__ import annotations
 import importlib
 import ipaddress
 import logging
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterable
 
     from springboard_local.clock import Hold, Timer
@@ -287,10 +287,17 @@ class TargetHealth:
 
     def judge(self, elb: Any, group: Any, registration: Registration) -> Verdict:
         """What a probe would find at this moment."""
-        balancers = elb.load_balancers_of(group.arn)
-        if not balancers:
+        with self._lock:
+            port = self._probe_port(group, registration)
+            verdict = self._judge_way(elb, group, registration, port)
+        # Kubernetes is asked without the lock: it may take its time.
+        return verdict or self._judge_pods(group, registration.target_id, port)
+
+    def _judge_way(self, elb: Any, group: Any, registration: Registration, port: int) -> Verdict | None:
+        """What keeps a probe from reaching the node; None if nothing does."""
+        balancer = next(iter(elb.load_balancers_of(group.arn)), None)
+        if balancer is None:
             return UNUSED_GROUP
-        balancer = balancers[0]
         if balancer.state != "active":
             return REGISTERING
         if group.target_type != "instance":
@@ -302,10 +309,8 @@ class TargetHealth:
             return Verdict(Kind.UNUSED, "Target.InvalidState", f"Target is in the {state} state")
         if instance.availability_zone not in {zone.zone_name for zone in balancer.availability_zones}:
             return UNUSED_ZONE
-        port = self._probe_port(group, registration)
-        if not admits(instance, port, set(balancer.security_groups), elb.addresses_of(balancer)):
-            return TIMEOUT
-        return self._judge_pods(group, registration.target_id, port)
+        reachable = admits(instance, port, set(balancer.security_groups), elb.addresses_of(balancer))
+        return None if reachable else TIMEOUT
 
     @staticmethod
     def _probe_port(group: Any, registration: Registration) -> int:
@@ -333,7 +338,10 @@ class TargetHealth:
         if found is None:
             return None
         cluster, name = found
-        plane = self._nodes.control_plane(cluster)
+        try:
+            plane = self._nodes.control_plane(cluster)
+        except KeyError:  # deleted meanwhile
+            return None
         if plane is None:
             return None
         if any(node["metadata"]["name"] == name and _ready(node) for node in plane.nodes()):
