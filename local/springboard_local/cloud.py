@@ -53,6 +53,8 @@ SERVICES = (
     "acm",
     "route53",
     "ecr",
+    "cloudwatch",
+    "logs",
     "cloudformation",
     "apigateway",
 )
