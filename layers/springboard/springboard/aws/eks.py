@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from springboard.aws.client import Adapter
 from springboard.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 class Eks(Adapter):
@@ -45,12 +48,7 @@ class Eks(Adapter):
 
     def access_entries(self, cluster: str) -> list[str] | None:
         """ListAccessEntries: the principals; None without the cluster."""
-        try:
-            return self.pages("list_access_entries", "accessEntries", clusterName=cluster)
-        except RefusedError as err:
-            if err.code in self.missing:
-                return None
-            raise
+        return self._list("list_access_entries", "accessEntries", cluster)
 
     def access_entry(self, cluster: str, principal: str) -> dict[str, Any] | None:
         """DescribeAccessEntry."""
@@ -64,11 +62,7 @@ class Eks(Adapter):
 
     def create_access_entry(self, cluster: str, principal: str, **parameters: Any) -> None:
         """CreateAccessEntry; one that exists already is no error."""
-        try:
-            self.call("create_access_entry", clusterName=cluster, principalArn=principal, **parameters)
-        except RefusedError as err:
-            if err.code != "ResourceInUseException":
-                raise
+        self._create("create_access_entry", clusterName=cluster, principalArn=principal, **parameters)
 
     def update_access_entry(self, cluster: str, principal: str, groups: list[str], token: str) -> None:
         """UpdateAccessEntry: the Kubernetes groups."""
@@ -93,3 +87,95 @@ class Eks(Adapter):
     def delete_access_entry(self, cluster: str, principal: str) -> None:
         """DeleteAccessEntry, with its policies."""
         self.find("delete_access_entry", clusterName=cluster, principalArn=principal)
+
+    # Add-ons
+
+    def addons(self, cluster: str) -> list[str] | None:
+        """ListAddons: the names; None without the cluster."""
+        return self._list("list_addons", "addons", cluster)
+
+    def addon(self, cluster: str, name: str) -> dict[str, Any] | None:
+        """DescribeAddon."""
+        answer = self.find("describe_addon", clusterName=cluster, addonName=name)
+        return answer["addon"] if answer else None
+
+    def default_addon_versions(self, kubernetes: str, names: Collection[str]) -> dict[str, str]:
+        """DescribeAddonVersions: name → default version for that Kubernetes minor; what has none is left out.
+
+        One call tells of all add-ons of AWS and the community; those of the marketplace are asked for by name.
+        """
+        filters = {"kubernetesVersion": kubernetes}
+        offered = self.pages("describe_addon_versions", "addons", owners=["aws", "community"], **filters)
+        missing = set(names) - {addon["addonName"] for addon in offered}
+        for name in sorted(missing):
+            offered += self.pages("describe_addon_versions", "addons", addonName=name, **filters)
+        defaults = {addon["addonName"]: _default_version(addon, kubernetes) for addon in offered}
+        return {name: version for name, version in defaults.items() if version and name in names}
+
+    def create_addon(self, cluster: str, name: str, **parameters: Any) -> None:
+        """CreateAddon; one that exists already is no error."""
+        self._create("create_addon", clusterName=cluster, addonName=name, **parameters)
+
+    def update_addon(self, cluster: str, name: str, **parameters: Any) -> None:
+        """UpdateAddon."""
+        self.call("update_addon", clusterName=cluster, addonName=name, **parameters)
+
+    def delete_addon(self, cluster: str, name: str, *, preserve: bool) -> None:
+        """DeleteAddon; with `preserve` its pods stay, and EKS looks after them no more."""
+        self.find("delete_addon", clusterName=cluster, addonName=name, preserve=preserve)
+
+    # Managed node groups
+
+    def node_groups(self, cluster: str) -> list[str] | None:
+        """ListNodegroups: the names; None without the cluster."""
+        return self._list("list_nodegroups", "nodegroups", cluster)
+
+    def node_group(self, cluster: str, name: str) -> dict[str, Any] | None:
+        """DescribeNodegroup."""
+        answer = self.find("describe_nodegroup", clusterName=cluster, nodegroupName=name)
+        return answer["nodegroup"] if answer else None
+
+    def create_node_group(self, cluster: str, name: str, **parameters: Any) -> None:
+        """CreateNodegroup; one that exists already is no error."""
+        self._create("create_nodegroup", clusterName=cluster, nodegroupName=name, **parameters)
+
+    def update_node_group_config(self, cluster: str, name: str, **parameters: Any) -> None:
+        """UpdateNodegroupConfig: sizes, labels, taints, the pace of updates."""
+        self.call("update_nodegroup_config", clusterName=cluster, nodegroupName=name, **parameters)
+
+    def update_node_group_version(self, cluster: str, name: str, **parameters: Any) -> None:
+        """UpdateNodegroupVersion: another release or version of the launch template; nodes are replaced."""
+        self.call("update_nodegroup_version", clusterName=cluster, nodegroupName=name, **parameters)
+
+    def delete_node_group(self, cluster: str, name: str) -> None:
+        """DeleteNodegroup."""
+        self.find("delete_nodegroup", clusterName=cluster, nodegroupName=name)
+
+    def _list(self, operation: str, key: str, cluster: str) -> list[str] | None:
+        try:
+            return self.pages(operation, key, clusterName=cluster)
+        except RefusedError as err:
+            if err.code in self.missing:
+                return None
+            raise
+
+    def _create(self, operation: str, /, **parameters: Any) -> None:
+        try:
+            self.call(operation, **parameters)
+        except RefusedError as err:
+            if err.code != "ResourceInUseException":
+                raise
+
+
+def _default_version(addon: dict[str, Any], kubernetes: str) -> str:
+    for offered in addon.get("addonVersions", ()):
+        for compatibility in offered.get("compatibilities", ()):
+            if compatibility.get("clusterVersion") == kubernetes and compatibility.get("defaultVersion"):
+                return str(offered["addonVersion"])
+    return ""
+
+    # The support calendar
+
+    def cluster_versions(self) -> list[dict[str, Any]]:
+        """DescribeClusterVersions: every version that EKS offers, with its dates."""
+        return self.pages("describe_cluster_versions", "clusterVersions", clusterType="eks")

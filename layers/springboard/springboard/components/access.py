@@ -113,8 +113,20 @@ def desired(environment: Environment, site: Site) -> Entries:
 
 def changes(desired: Entries | Absent, observed: Observed) -> Sequence[Change]:
     """Entries to make, change and take away; on removal none: they go with the cluster."""
-    if isinstance(desired, Absent) or observed.waiting:
+    if isinstance(desired, Absent):
         return ()
+    if observed.waiting:
+        return tuple(
+            CreateEntry(
+                Action.CREATE,
+                f"access entry {entry.principal}",
+                "it does not exist",
+                possible=False,
+                entry=entry,
+                tags=desired.tags,
+            )
+            for entry in desired.entries
+        )
     found = {entry.principal: entry for entry in observed.entries}
     wanted = {entry.principal for entry in desired.entries}
     return (
