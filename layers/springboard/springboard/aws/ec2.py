@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from springboard.aws.client import Adapter
+from springboard.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Ec2(Adapter):
@@ -17,3 +23,55 @@ class Ec2(Adapter):
             "InvalidSecurityGroupRuleId.NotFound",
         }
     )
+
+    # Launch templates
+
+    def launch_templates(self, tag: str, value: str) -> list[str]:
+        """DescribeLaunchTemplates: the names of those with that tag."""
+        filters = [{"Name": f"tag:{tag}", "Values": [value]}]
+        found = self.pages("describe_launch_templates", "LaunchTemplates", Filters=filters)
+        return sorted(template["LaunchTemplateName"] for template in found)
+
+    def launch_template(self, name: str) -> dict[str, Any] | None:
+        """DescribeLaunchTemplateVersions: the latest version, with its number and data."""
+        answer = self.find("describe_launch_template_versions", LaunchTemplateName=name, Versions=["$Latest"])
+        versions = answer["LaunchTemplateVersions"] if answer else []
+        return dict(versions[0]) if versions else None
+
+    def create_launch_template(self, name: str, data: dict[str, Any], tags: dict[str, str], token: str) -> None:
+        """CreateLaunchTemplate; one that exists already is no error."""
+        try:
+            self.call(
+                "create_launch_template",
+                LaunchTemplateName=name,
+                LaunchTemplateData=data,
+                TagSpecifications=[{"ResourceType": "launch-template", "Tags": pairs(tags)}],
+                ClientToken=token,
+            )
+        except RefusedError as err:
+            if err.code != "InvalidLaunchTemplateName.AlreadyExistsException":
+                raise
+
+    def create_launch_template_version(self, name: str, data: dict[str, Any], token: str) -> int:
+        """CreateLaunchTemplateVersion: the new version's number."""
+        answer = self.call(
+            "create_launch_template_version", LaunchTemplateName=name, LaunchTemplateData=data, ClientToken=token
+        )
+        return int(answer["LaunchTemplateVersion"]["VersionNumber"])
+
+    def delete_launch_template(self, name: str) -> None:
+        """DeleteLaunchTemplate, with all its versions."""
+        self.find("delete_launch_template", LaunchTemplateName=name)
+
+    # Security groups
+
+    def security_group_id(self, name: str, vpc_id: str) -> str:
+        """DescribeSecurityGroups: the id of the group of that name; "" if there is none."""
+        filters = [{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [vpc_id]}]
+        groups = self.call("describe_security_groups", Filters=filters)["SecurityGroups"]
+        return str(groups[0]["GroupId"]) if groups else ""
+
+
+def pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Tags as EC2, Auto Scaling and ELB write them."""
+    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]

@@ -151,6 +151,12 @@ class Eks(Adapter):
         """DeleteNodegroup."""
         self.find("delete_nodegroup", clusterName=cluster, nodegroupName=name)
 
+    # The support calendar
+
+    def cluster_versions(self) -> list[dict[str, Any]]:
+        """DescribeClusterVersions: every version that EKS offers, with its dates."""
+        return self.pages("describe_cluster_versions", "clusterVersions", clusterType="eks")
+
     def _list(self, operation: str, key: str, cluster: str) -> list[str] | None:
         try:
             return self.pages(operation, key, clusterName=cluster)
@@ -173,9 +179,3 @@ def _default_version(addon: dict[str, Any], kubernetes: str) -> str:
             if compatibility.get("clusterVersion") == kubernetes and compatibility.get("defaultVersion"):
                 return str(offered["addonVersion"])
     return ""
-
-    # The support calendar
-
-    def cluster_versions(self) -> list[dict[str, Any]]:
-        """DescribeClusterVersions: every version that EKS offers, with its dates."""
-        return self.pages("describe_cluster_versions", "clusterVersions", clusterType="eks")
