@@ -276,7 +276,8 @@ def component_handler(component: Component) -> Handler:
 
     def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
         if event.get("observe"):
-            return step.observe(world(), component, row, codec.environment_from_json(event["document"]))
+            environment = codec.environment_from_json(event["document"])
+            return step.observe(world(), component, row, environment, removal=bool(event.get("removal")))
         task = task_of(event)
         return logged(step.name(row, task), task, lambda: step.run(world(), component, row, task))
 

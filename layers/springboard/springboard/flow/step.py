@@ -75,9 +75,11 @@ def run(world: World, component: Component, row: Row, task: Task) -> dict[str, A
             return {"ready": outcome.ready, "retryAfter": outcome.retry_after}
 
 
-def observe(world: World, component: Component, row: Row, environment: Environment) -> dict[str, Any]:
+def observe(
+    world: World, component: Component, row: Row, environment: Environment, *, removal: bool = False
+) -> dict[str, Any]:
     """What a run would change; nothing is written and no lock is needed."""
-    planned = plan(component, world, environment)
+    planned = plan(component, world, environment, removal=removal)
     return {
         "component": row.name,
         "changes": [change_to_json(change) for change in planned.changes],

@@ -327,6 +327,21 @@ class Store:
                 raise FencedError(f"{_holder(environment)} no longer holds {environment.name}") from err
             raise
 
+    def record_drift(self, environment: Environment, condition: Condition, differences: list[Json]) -> None:
+        """What was found to differ; ConflictError if an operation has begun meanwhile."""
+        self._update(
+            environment.uid,
+            "SET conditions.#type = :condition, facts.drift = :drift",
+            "attribute_not_exists(#lock) AND generation = :generation",
+            {
+                ":condition": codec.condition_to_json(condition),
+                ":drift": {"changes": differences, "at": text(condition.last_transition_time)},
+                ":generation": environment.generation,
+            },
+            {"#type": condition.type, "#lock": "lock"},
+            failed=ConflictError(f"an operation on {environment.name} has begun meanwhile"),
+        )
+
     # Settling
 
     def release(self, environment: Environment, ended: Operation) -> bool:
