@@ -256,3 +256,12 @@ class EnvironmentDocument(Model):
     kind: Literal["Environment"] = KIND
     metadata: Metadata
     spec: EnvironmentSpec
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the document, for editors and GET /schema."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **EnvironmentDocument.model_json_schema(by_alias=True),
+        "title": "Springboard environment",
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from springboard.aws.client import Adapter
+from springboard.capacity import InstanceType
 from springboard.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -62,6 +63,21 @@ class Ec2(Adapter):
     def delete_launch_template(self, name: str) -> None:
         """DeleteLaunchTemplate, with all its versions."""
         self.find("delete_launch_template", LaunchTemplateName=name)
+
+    # Instance types
+
+    def instance_types(self, names: list[str]) -> dict[str, InstanceType]:
+        """DescribeInstanceTypes: those of `names` that EC2 offers in this region."""
+        filters = [{"Name": "instance-type", "Values": names}]
+        found = self.pages("describe_instance_types", "InstanceTypes", Filters=filters)
+        return {
+            each["InstanceType"]: InstanceType(
+                int(each["VCpuInfo"]["DefaultVCpus"]),
+                int(each["MemoryInfo"]["SizeInMiB"]),
+                "arm64" if "arm64" in each["ProcessorInfo"]["SupportedArchitectures"] else "amd64",
+            )
+            for each in found
+        }
 
     # Security groups
 

@@ -1,0 +1,61 @@
+"""The edge of the API: one event in, one answer out, one log line about both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger
+
+from springboard import problems, runtime
+from springboard.errors import SpringboardError
+
+from . import answers, idempotency, requests, routes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from springboard.runtime import World
+
+logger = Logger(service="api")
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """What API Gateway calls."""
+    return respond(runtime.world(), event)
+
+
+def respond(world: World, event: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to one event; whatever goes wrong becomes a problem document."""
+    request_id = str(event["requestContext"].get("requestId", ""))
+    caller = ""
+    try:
+        request = requests.read(event)
+        caller = request.caller
+        route, variables = routes.find(request)
+        answer = idempotency.once(world, request, lambda: route(world, request, variables))
+    except problems.Problem as problem:
+        answer = answers.of_problem(problem, request_id)
+    except SpringboardError as err:
+        problem = problems.problem(err)
+        if problem.status >= 500:
+            logger.exception("the request failed", request_id=request_id)
+        answer = answers.of_problem(problem, request_id)
+    except Exception:
+        logger.exception("the request broke", request_id=request_id)
+        answer = answers.of_problem(
+            problems.Problem(
+                500, "InternalError", "Springboard failed to answer", f"look for {request_id} in the API's log"
+            ),
+            request_id,
+        )
+    http = event["requestContext"]["http"]
+    # JSON escapes what a path or an ARN could smuggle into a line of its own.
+    logger.info(
+        "answered",
+        request_id=request_id,
+        method=str(http["method"])[:20],
+        path=str(event.get("rawPath", ""))[:300],
+        caller=caller,
+        status=answer.status,
+    )
+    return answer.payload()

@@ -1,0 +1,216 @@
+"""Environments: create, read, change, delete."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from springboard import admission, documents, spec
+from springboard.errors import ConflictError
+from springboard.identifiers import ulid
+from springboard.problems import Problem
+from springboard.record import Operation, OperationKind, OperationStatus
+
+from . import access, idempotency, merge_patch, preview, selectors, work
+from .answers import Answer
+from .requests import JSON, MERGE_PATCH
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from springboard.record import Environment
+    from springboard.runtime import World
+
+    from .requests import Request
+
+_PAGE = 50
+_READ_AT_MOST = 400  # records looked at for one page, so that a selector that fits nothing ends in time
+_CURSOR = re.compile(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?")
+
+
+def create(world: World, request: Request, _variables: Mapping[str, str]) -> Answer:
+    """POST /environments"""
+    return _create(world, request, request.document())
+
+
+def _create(world: World, request: Request, raw: Any) -> Answer:  # noqa: ANN401 - any JSON value
+    entropy = idempotency.entropy(request)
+    admitted = admission.admit(
+        world, raw, caller=request.caller, now=request.now, uid=str(uuid.UUID(bytes=entropy[:16], version=4))
+    )
+    environment = admitted.environment
+    if request.dry_run:
+        return Answer(200, preview.of(world, admitted, None))
+    operation = _operation(request, OperationKind.CREATE, environment.generation, entropy)
+    try:
+        world.store.create(environment, operation)
+    except ConflictError as err:
+        present = world.store.by_name(environment.name)
+        if present is not None and present.uid == environment.uid and present.operation is not None:
+            # The same POST came before and its answer was lost.
+            work.start(world, present, present.operation)
+            return _accepted(world, request, present, admitted.warnings)
+        raise _taken(world, request, environment.name, present) from err
+    work.start(world, environment, operation)
+    created = world.store.by_uid(environment.uid) or environment
+    return _accepted(world, request, created, admitted.warnings)
+
+
+def _taken(world: World, request: Request, name: str, present: Environment | None) -> ConflictError:
+    """The holder and its operation are named only to those who may see them."""
+    if present is None or not access.visible(world, request, present):
+        return ConflictError(f"the name {name} is taken", "choose another name")
+    operation = f"; operation {present.operation.id} is its latest" if present.operation else ""
+    return ConflictError(
+        f"the name {name} is taken: you see that environment, in phase {present.phase.value}{operation}",
+        f"PUT /environments/{name} changes it (`springboard apply` does so), DELETE removes it",
+    )
+
+
+def list_all(world: World, request: Request, _variables: Mapping[str, str]) -> Answer:
+    """GET /environments"""
+    cursor = request.query.get("after", "")
+    if cursor and not _CURSOR.fullmatch(cursor):
+        raise Problem(400, "InvalidParameter", f"after is {cursor[:40]!a}", "send the last name of a page")
+    limit = selectors.number(request.query, "limit", _PAGE, 1, 200)
+    wanted = selectors.read(request.query)
+    items: list[dict[str, Any]] = []
+    looked_at = 0
+    more = True
+    while more and len(items) < limit and looked_at < _READ_AT_MOST:
+        names = world.store.names(cursor, _PAGE)
+        more = len(names) == _PAGE
+        for name in names:
+            cursor, looked_at = name, looked_at + 1
+            environment = world.store.by_name(name)
+            if environment and access.visible(world, request, environment) and wanted(environment):
+                items.append(documents.environment(environment, world.site))
+                if len(items) == limit:
+                    more = more or name != names[-1]
+                    break
+    metadata = {"continue": cursor} if more else {}
+    return Answer(
+        200, {"apiVersion": spec.API_VERSION, "kind": "EnvironmentList", "metadata": metadata, "items": items}
+    )
+
+
+def get(world: World, request: Request, variables: Mapping[str, str]) -> Answer:
+    """GET /environments/{name}"""
+    environment = access.need(world, request, variables["name"])
+    return Answer(200, documents.environment(environment, world.site), {"ETag": access.etag(environment)})
+
+
+def put(world: World, request: Request, variables: Mapping[str, str]) -> Answer:
+    """PUT /environments/{name}: create it, or make it as the document says."""
+    raw = request.document()
+    _check_name(raw, variables["name"])
+    present = access.find(world, request, variables["name"])
+    if present is None:
+        if "if-match" in request.headers:
+            raise Problem(
+                412, "PreconditionFailed", "there is no such environment to match", "leave If-Match out to create it"
+            )
+        return _create(world, request, raw)
+    if request.headers.get("if-none-match", "").strip() == "*":
+        raise Problem(412, "PreconditionFailed", f"{present.name} exists", "leave If-None-Match out to change it")
+    if "if-match" not in request.headers:
+        raise Problem(
+            428,
+            "PreconditionRequired",
+            "a PUT on an existing environment needs If-Match",
+            f"send If-Match: {access.etag(present)}, the ETag that GET answers",
+        )
+    access.check_match(request, present)
+    return _update(world, request, present, raw)
+
+
+def patch(world: World, request: Request, variables: Mapping[str, str]) -> Answer:
+    """PATCH /environments/{name}: a JSON merge patch (RFC 7396) on the document that was declared."""
+    change = request.document(MERGE_PATCH, JSON)
+    if not isinstance(change, dict):
+        raise Problem(422, "Invalid", "a merge patch is an object", "send the fields to change")
+    present = access.need(world, request, variables["name"])
+    access.check_match(request, present)
+    patched = merge_patch.apply(documents.declared(present), change)
+    _check_name(patched, present.name)
+    return _update(world, request, present, patched)
+
+
+def _check_name(raw: Any, name: str) -> None:  # noqa: ANN401 - any JSON value
+    """422 where the document names another environment than the path."""
+    metadata = raw.get("metadata") if isinstance(raw, dict) else None
+    given = metadata.get("name") if isinstance(metadata, dict) else None
+    if isinstance(given, str) and given != name:
+        raise admission.other_name(given, name)
+
+
+def _update(world: World, request: Request, present: Environment, raw: Any) -> Answer:  # noqa: ANN401 - any JSON value
+    admitted = admission.admit(world, raw, caller=request.caller, now=request.now, uid=present.uid, previous=present)
+    wanted = admitted.environment
+    if request.dry_run:
+        return Answer(200, preview.of(world, admitted, present))
+    equal = _equal(present, wanted)
+    if equal and present.lock is not None and present.intent is None:
+        # What is asked for is being made.
+        return _accepted(world, request, present, admitted.warnings)
+    if equal and present.lock is None:
+        plan = preview.of(world, admitted, present)
+        if not plan["changes"] and not plan["unknown"]:
+            document = documents.environment(present, world.site) | {"message": "nothing differs"}
+            return Answer(200, document, {"ETag": access.etag(present)})
+    if present.lock is not None:
+        raise work.busy(present)
+    entropy = idempotency.entropy(request)
+    if equal:
+        operation = _operation(request, OperationKind.REPAIR, present.generation, entropy)
+        world.store.request_operation(present, operation)
+    else:
+        operation = _operation(request, OperationKind.UPDATE, wanted.generation, entropy)
+        world.store.update_spec(present, wanted, operation)
+    work.start(world, wanted, operation)
+    return _accepted(world, request, world.store.by_uid(present.uid) or wanted, admitted.warnings)
+
+
+def _equal(present: Environment, wanted: Environment) -> bool:
+    return (
+        present.spec == wanted.spec
+        and dict(present.labels) == dict(wanted.labels)
+        and present.resolved == wanted.resolved
+    )
+
+
+def delete(world: World, request: Request, variables: Mapping[str, str]) -> Answer:
+    """DELETE /environments/{name}"""
+    present = access.need(world, request, variables["name"])
+    access.check_match(request, present)
+    if present.spec.protected:
+        raise ConflictError(
+            f"{present.name} is protected against deletion",
+            "set spec.deletionProtection to false and apply that first",
+        )
+    if request.dry_run:
+        return Answer(200, preview.of_removal(world, present))
+    operation = _operation(request, OperationKind.DELETE, present.generation, idempotency.entropy(request))
+    after = work.remove(world, present, operation)
+    return _accepted(world, request, after, ())
+
+
+def _operation(request: Request, kind: OperationKind, generation: int, entropy: bytes) -> Operation:
+    return Operation(
+        id=ulid(request.now, entropy),
+        kind=kind,
+        status=OperationStatus.PENDING,
+        generation=generation,
+        requested_at=request.now,
+        requested_by=request.caller,
+    )
+
+
+def _accepted(world: World, request: Request, environment: Environment, warnings: tuple[str, ...]) -> Answer:
+    """202: the environment as it stands, where to look, and when."""
+    document = documents.environment(environment, world.site)
+    if warnings:
+        document["warnings"] = list(warnings)
+    location = f"/environments/{environment.name}"
+    return Answer(202, document, {"Location": location, "Retry-After": "5", "ETag": access.etag(environment)})

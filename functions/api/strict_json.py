@@ -1,0 +1,97 @@
+"""JSON as RFC 8259 means it, and no more: what parsers disagree on is refused, not guessed at."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+MAX_DEPTH = 32
+_MAX_DIGITS = 15  # exact in every JSON implementation (2^53 has 16)
+
+
+class StrictJsonError(ValueError):
+    """What is wrong with a text that should be JSON; the message is for people."""
+
+
+def parse(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    """The value that `body` means; StrictJsonError if it is no JSON or if parsers would read it differently."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as err:
+        raise StrictJsonError(f"the body is no UTF-8 (byte {err.start})") from err
+    _check_depth(text)
+    try:
+        return json.loads(
+            text, object_pairs_hook=_object, parse_int=_integer, parse_float=_number, parse_constant=_constant
+        )
+    except json.JSONDecodeError as err:
+        raise StrictJsonError(f"no JSON: {err.msg} at line {err.lineno}, column {err.colno}") from err
+
+
+def _check_depth(text: str) -> None:
+    """Count brackets outside strings before a recursive parser meets them; check strings on the way."""
+    depth, in_string, escaped = 0, False, False
+    for character in text:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == '"':
+                in_string = False
+        elif character == '"':
+            in_string = True
+        elif character in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise StrictJsonError(f"more than {MAX_DEPTH} levels of nesting")
+        elif character in "]}":
+            depth -= 1
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise StrictJsonError(f"the key {_shown(key)} stands twice in one object")
+        found[_checked(key)] = _checked_in(value)
+    return found
+
+
+def _checked_in(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Strings are checked where they stand in an object, alone or in (nested) arrays."""
+    if isinstance(value, str):
+        return _checked(value)
+    if isinstance(value, list):
+        return [_checked_in(item) for item in value]
+    return value
+
+
+def _checked(text: str) -> str:
+    if "\x00" in text:
+        raise StrictJsonError(f"{_shown(text)} contains a NUL character")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise StrictJsonError(f"{_shown(text)} contains half a surrogate pair, which is no character")
+    return text
+
+
+def _integer(digits: str) -> int:
+    if len(digits.lstrip("-")) > _MAX_DIGITS:
+        raise StrictJsonError(f"the integer {digits[:20]}… has more than {_MAX_DIGITS} digits")
+    return int(digits)
+
+
+def _number(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise StrictJsonError(f"the number {digits[:20]} is out of range")
+    return number
+
+
+def _constant(name: str) -> NoReturn:
+    raise StrictJsonError(f"{name} is no JSON number")
+
+
+def _shown(text: str) -> str:
+    return ascii(text[:40])

@@ -1,0 +1,366 @@
+"""What a spec leaves to be found out, looked up before anything is made: version, image, zone, node ports.
+
+Admission reads AWS and creates nothing. It finds all mistakes at once, those of the document among them; only
+what rests on a wrong field is not judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from springboard import capacity, image, validation, versions
+from springboard.errors import FieldError, InvalidError
+from springboard.record import Environment, Phase, Resolved, ResolvedApp
+from springboard.versions import Calendar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from springboard.aws.ecr import Found
+    from springboard.aws.route53 import Zone
+    from springboard.capacity import InstanceType
+    from springboard.runtime import World
+    from springboard.spec import App, EnvironmentDocument, EnvironmentSpec, NodeGroup
+
+NODE_PORTS = range(30000, 30086)
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """The environment as it shall be recorded, and what its owner should know."""
+
+    environment: Environment
+    warnings: tuple[str, ...]
+
+
+@dataclass
+class _Findings:
+    """What is wrong, and what is odd."""
+
+    errors: list[FieldError] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def wrong(self, place: str, message: str, remedy: str, value: str = "") -> None:
+        self.errors.append(FieldError(place, message, remedy, value))
+
+
+def other_name(given: str, name: str) -> InvalidError:
+    """The document names another environment than the request."""
+    return InvalidError(
+        [
+            FieldError(
+                "metadata.name", f"the request is about {name[:40]!a}", "write the same name", ascii(given[:40])
+            )
+        ]
+    )
+
+
+def admit(
+    world: World, raw: object, *, caller: str, now: datetime, uid: str, previous: Environment | None = None
+) -> Admitted:
+    """The environment that `raw` declares, with all that had to be looked up; InvalidError with every mistake.
+
+    With `previous` it is an update: what must not change is checked, and what was resolved stays.
+    """
+    checked = validation.check(raw)
+    document = checked.document
+    found = _Findings(list(checked.errors))
+    if document is None:
+        raise InvalidError(found.errors)
+    spec = document.spec
+    version = _version(world, spec, now, previous, found)
+    types = _instance_types(world, spec, found)
+    architecture = _architecture(spec, types, found)
+    if checked.sound("spec.apps", "spec.nodeGroups") and len(types) == len(_type_names(spec)):
+        found.errors += capacity.check(spec, types)
+    _roles(world, spec, found)
+    apps = _apps(world, document, architecture, previous, found)
+    hosts_sound = checked.sound("spec.apps", "spec.ingress", "metadata.name")
+    zone = _zone(world, spec, [app.host for app in apps], found) if hosts_sound else None
+    if previous is not None:
+        _check_unchanged(previous, spec, found)
+    if found.errors or zone is None:
+        raise InvalidError(found.errors)
+    resolved = Resolved(
+        version=version,
+        zone_id=zone.id,
+        zone_name=zone.name,
+        apps=apps,
+        architecture=architecture,
+        creator_role_arn=previous.resolved.creator_role_arn if previous else _creator(caller),
+    )
+    return Admitted(_environment(document, resolved, caller, now, uid, previous), tuple(found.warnings))
+
+
+def _environment(
+    document: EnvironmentDocument,
+    resolved: Resolved,
+    caller: str,
+    now: datetime,
+    uid: str,
+    previous: Environment | None,
+) -> Environment:
+    ttl = document.spec.ttl_hours
+    if previous is not None:
+        return replace(
+            previous,
+            generation=previous.generation + 1,
+            spec=document.spec,
+            labels=dict(document.metadata.labels),
+            resolved=resolved,
+            expires_at=previous.created_at + timedelta(hours=ttl) if ttl else None,
+        )
+    return Environment(
+        uid=uid,
+        name=document.metadata.name,
+        owner=caller,
+        generation=1,
+        created_at=now,
+        spec=document.spec,
+        labels=dict(document.metadata.labels),
+        resolved=resolved,
+        phase=Phase.PENDING,
+        expires_at=now + timedelta(hours=ttl) if ttl else None,
+    )
+
+
+def _creator(caller: str) -> str:
+    """The principal who gets access to the cluster by default; the root user can have no access entry."""
+    return "" if caller.endswith(":root") else caller
+
+
+# Version
+
+
+def _version(world: World, spec: EnvironmentSpec, now: datetime, previous: Environment | None, found: _Findings) -> str:
+    floor = spec.cluster.min_version
+    if previous is not None:
+        current = str(previous.facts.get("cluster", {}).get("version") or previous.resolved.version)
+        if floor is None or versions.minor(floor) <= versions.minor(current):
+            return previous.resolved.version
+        found.wrong(
+            "spec.cluster.minVersion",
+            f"is above the version of the cluster, {current}; a changed spec upgrades no control plane",
+            f'keep it at or below "{current}"',
+            floor,
+        )
+        return previous.resolved.version
+    chosen = versions.choose(floor, Calendar.of_eks(world.eks.cluster_versions()), now.date())
+    if isinstance(chosen, versions.Refused):
+        found.wrong("spec.cluster.minVersion", chosen.message, chosen.remedy, floor or "")
+        return ""
+    return chosen
+
+
+# Nodes
+
+
+def _type_names(spec: EnvironmentSpec) -> set[str]:
+    return {name for group in spec.node_groups for name in group.instance_types}
+
+
+def _instance_types(world: World, spec: EnvironmentSpec, found: _Findings) -> Mapping[str, InstanceType]:
+    """What is known of each instance type; one that EC2 does not know is a mistake."""
+    known = capacity.known_types()
+    names = _type_names(spec)
+    types = {name: known[name] for name in names if name in known}
+    missing = sorted(names - types.keys())
+    if missing:
+        types |= world.ec2.instance_types(missing)
+    for number, group in enumerate(spec.node_groups):
+        for position, name in enumerate(group.instance_types):
+            if name not in types:
+                found.wrong(
+                    f"spec.nodeGroups[{number}].instanceTypes[{position}]",
+                    "EC2 offers no such instance type in this region",
+                    "m7i.large (x86) or m7g.large (arm64) suit most Spring applications",
+                    ascii(name),
+                )
+    return types
+
+
+def _architecture(spec: EnvironmentSpec, types: Mapping[str, InstanceType], found: _Findings) -> str:
+    """The one architecture of all nodes that applications run on."""
+    first = ""
+    for number, group in enumerate(spec.node_groups):
+        for position, name in enumerate(group.instance_types):
+            if name not in types:
+                continue
+            first = first or types[name].architecture
+            if types[name].architecture != first:
+                found.wrong(
+                    f"spec.nodeGroups[{number}].instanceTypes[{position}]",
+                    f"is {types[name].architecture}, other nodes are {first}",
+                    "choose instance types of one architecture",
+                    name,
+                )
+    return first or "amd64"
+
+
+def _roles(world: World, spec: EnvironmentSpec, found: _Findings) -> None:
+    """Springboard may pass only roles under the operators' path, and only of its own account."""
+    prefix = f"arn:{world.site.partition}:iam::{world.site.account}:role{world.site.app_role_path}"
+    for number, app in enumerate(spec.apps):
+        if app.role_arn is not None and not app.role_arn.startswith(prefix):
+            found.wrong(
+                f"spec.apps[{number}].roleArn",
+                "is not under this stack's path for application roles",
+                f"use a role {prefix}…",
+                app.role_arn[:100],
+            )
+
+
+# Applications
+
+
+def _apps(
+    world: World, document: EnvironmentDocument, architecture: str, previous: Environment | None, found: _Findings
+) -> tuple[ResolvedApp, ...]:
+    spec = document.spec
+    names = [app.name or document.metadata.name for app in spec.apps]
+    ports = _node_ports(names, previous)
+    resolved = []
+    for number, (app, name) in enumerate(zip(spec.apps, names, strict=True)):
+        host = app.host or f"{name}.{world.site.base_domain}"
+        pinned, digest = _image(world, app, f"spec.apps[{number}].image", architecture, found)
+        resolved.append(ResolvedApp(name, host, pinned, digest, architecture, ports[name]))
+    hosts = [app.host for app in resolved]
+    for number, host in enumerate(hosts):
+        if host in hosts[:number] and spec.apps[number].host is None:
+            found.wrong(f"spec.apps[{number}].host", "stands there already", "give this app another host", host)
+    return tuple(resolved)
+
+
+def _node_ports(names: list[str], previous: Environment | None) -> dict[str, int]:
+    """A port per application: the one that it has, else the lowest that is free."""
+    had = {app.name: app.node_port for app in previous.resolved.apps} if previous else {}
+    ports = {name: had[name] for name in names if name in had}
+    free = (port for port in NODE_PORTS if port not in had.values())
+    return ports | {name: next(free) for name in dict.fromkeys(names) if name not in ports}
+
+
+def _image(world: World, app: App, place: str, architecture: str, found: _Findings) -> tuple[str, str]:
+    """(image as pods name it, digest); the digest is empty where the registry can't be asked."""
+    named = image.parse(app.image)
+    own = (world.site.account, world.site.region)
+    if named.ecr == own:
+        return _own_image(world, named, place, architecture, found)
+    if not any(fnmatchcase(named.name, allowed) for allowed in world.site.allowed_registries):
+        allowed = ", ".join((f"{own[0]}.dkr.ecr.{own[1]}.amazonaws.com", *world.site.allowed_registries))
+        found.wrong(
+            place, f"this stack runs no images of {named.name[:100]}", f"allowed here: {allowed}", app.image[:100]
+        )
+    elif not named.digest:
+        found.warnings.append(
+            f"{place}: the digest and architecture of {named.name}:{named.tag} were not looked up,"
+            f" and a tag can move; the nodes are {architecture}"
+        )
+    return app.image, named.digest
+
+
+def _own_image(world: World, named: image.Image, place: str, architecture: str, found: _Findings) -> tuple[str, str]:
+    seen: Found | None = world.ecr.image(named.repository, tag=named.tag, digest=named.digest)
+    if seen is None:
+        found.wrong(
+            place,
+            f"the registry has no {named.repository} {named.digest or named.tag}",
+            "push the image first; `aws ecr describe-images` lists what is there",
+        )
+        return "", ""
+    if seen.architectures and architecture not in seen.architectures:
+        found.wrong(
+            place,
+            f"is built for {', '.join(sorted(seen.architectures))}, the nodes are {architecture}",
+            f"build it with --platform linux/{architecture}, or choose other instance types",
+        )
+    return named.pinned(seen.digest), seen.digest
+
+
+# Address
+
+
+def _zone(world: World, spec: EnvironmentSpec, hosts: list[str], found: _Findings) -> Zone | None:
+    """The public hosted zone that holds all hosts: the spec's, the stack's, or the nearest above the hosts."""
+    before = len(found.errors)
+    given = spec.ingress.hosted_zone_id or world.site.hosted_zone_id
+    place = "spec.ingress.hostedZoneId"
+    if given:
+        zone = world.route53.zone(given)
+        if zone is None:
+            found.wrong(
+                place, "Route 53 has no such hosted zone in this account", "`aws route53 list-hosted-zones`", given
+            )
+            return None
+        if zone.private:
+            found.wrong(
+                place, f"{zone.name} is a private zone, in which ACM can validate nothing", "name a public zone", given
+            )
+            return None
+    else:
+        zone = _walk(world.route53.zones(), hosts[0], found)
+        if zone is None:
+            return None
+    for number, host in enumerate(hosts):
+        if not zone.holds(host):
+            found.wrong(
+                f"spec.apps[{number}].host",
+                f"is not under the hosted zone {zone.name}",
+                f"write a name that ends with .{zone.name}, or name another zone in spec.ingress.hostedZoneId",
+                host,
+            )
+    return zone if len(found.errors) == before else None
+
+
+def _walk(zones: list[Zone], host: str, found: _Findings) -> Zone | None:
+    """The longest public zone above a host."""
+    above = [zone for zone in zones if zone.holds(host)]
+    public = [zone for zone in above if not zone.private]
+    nearest = max((len(zone.name) for zone in public), default=0)
+    candidates = [zone for zone in public if len(zone.name) == nearest]
+    place = "spec.ingress.hostedZoneId"
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        ids = ", ".join(sorted(zone.id for zone in candidates))
+        found.wrong(place, f"several public hosted zones are named {candidates[0].name}", f"name one of {ids}")
+    elif above:
+        found.wrong(place, f"only private hosted zones hold {host}", "create a public zone, or choose another host")
+    else:
+        found.wrong(place, f"no hosted zone of this account holds {host}", "create one, or choose another host")
+    return None
+
+
+# Updates
+
+
+def _check_unchanged(previous: Environment, spec: EnvironmentSpec, found: _Findings) -> None:
+    """What AWS can't change in place has to be asked for in a way that shows what it means."""
+    if spec.ingress.scheme != previous.spec.ingress.scheme:
+        found.wrong(
+            "spec.ingress.scheme",
+            f"a load balancer's scheme can't change; it is {previous.spec.ingress.scheme}",
+            "create another environment",
+            spec.ingress.scheme,
+        )
+    before = {group.name: group for group in previous.spec.node_groups}
+    for number, group in enumerate(spec.node_groups):
+        if group.name in before:
+            for key in _fixed_and_changed(before[group.name], group):
+                found.wrong(
+                    f"spec.nodeGroups[{number}].{key}",
+                    "can't change in a node group that exists",
+                    "add a second node group, apply, then remove the first and apply again",
+                )
+
+
+def _fixed_and_changed(before: NodeGroup, after: NodeGroup) -> list[str]:
+    changed = []
+    if list(before.instance_types) != list(after.instance_types):
+        changed.append("instanceTypes")
+    if before.capacity_type != after.capacity_type:
+        changed.append("capacityType")
+    return changed

@@ -1,0 +1,62 @@
+"""kind: Plan, what an operation would do, from what every component answered when it was asked to look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from springboard.components.table import ROWS
+from springboard.spec import API_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from springboard.record import Environment
+
+
+def document(
+    wanted: Environment,
+    present: Environment | None,
+    answers: Mapping[str, Mapping[str, Any]],
+    *,
+    warnings: tuple[str, ...] = (),
+    removal: bool = False,
+) -> dict[str, Any]:
+    """The plan. `changes` has every change of every component in reading order; `unknown` says who did not answer.
+
+    Only where both are empty does nothing differ.
+    """
+    known = {row.name for row in ROWS}
+    order = [row.name for row in ROWS if row.name in answers] + sorted(set(answers) - known)
+    changes = [{"component": name, **change} for name in order for change in answers[name].get("changes", ())]
+    unknown = [
+        {"component": name, "reason": str(answers[name]["unknown"])} for name in order if "unknown" in answers[name]
+    ]
+    plan: dict[str, Any] = {
+        "apiVersion": API_VERSION,
+        "kind": "Plan",
+        "metadata": {"name": wanted.name},
+        "action": _action(present, removal=removal),
+        "changes": changes,
+        "unknown": unknown,
+        "verdicts": {name: answers[name]["verdict"] for name in order if "verdict" in answers[name]},
+        "resolved": {
+            "version": wanted.resolved.version,
+            "architecture": wanted.resolved.architecture,
+            "zone": wanted.resolved.zone_name,
+            "apps": [
+                {"name": app.name, "host": app.host, "image": app.image, "nodePort": app.node_port}
+                for app in wanted.resolved.apps
+            ],
+        },
+    }
+    if present is not None:
+        plan["metadata"]["generation"] = present.generation
+    if warnings:
+        plan["warnings"] = list(warnings)
+    return plan
+
+
+def _action(present: Environment | None, *, removal: bool) -> str:
+    if removal:
+        return "Delete"
+    return "Create" if present is None else "Update"

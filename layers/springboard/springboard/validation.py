@@ -1,0 +1,242 @@
+"""A document as the user sent it → the environment it declares, or every mistake in it at once.
+
+Each mistake names the field as the user wrote it, shows the value (never a value of `env`), and says what to
+write instead. A wrong part is then left out and the rest is checked further, so that a typo in one place hides
+nothing in another.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from springboard import rules
+from springboard.errors import FieldError, InvalidError
+from springboard.spec import EnvironmentDocument
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic_core import ErrorDetails
+
+    type Location = tuple[int | str, ...]
+
+_SHOWN = 60
+_ROUNDS = 8  # leaving a wrong part out can uncover another; a document that needs more is beyond reading
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.$/-]{1,130}")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a document came to: `document` is None where not even its sound parts make one."""
+
+    document: EnvironmentDocument | None
+    errors: tuple[FieldError, ...]
+    left_out: tuple[str, ...]  # fields that were wrong and are not in `document`
+
+    def sound(self, *prefixes: str) -> bool:
+        """Whether nothing was left out under these paths."""
+        return not any(field.startswith(prefixes) for field in self.left_out)
+
+
+def parse(raw: object) -> EnvironmentDocument:
+    """The environment that a document declares; InvalidError with every mistake."""
+    checked = check(raw)
+    if checked.errors or checked.document is None:
+        raise InvalidError(list(checked.errors))
+    return checked.document
+
+
+def check(raw: object) -> Checked:
+    """Every mistake, and what the sound parts declare."""
+    if not isinstance(raw, dict):
+        return Checked(
+            None, (FieldError("", "an environment is an object", "send apiVersion, kind, metadata and spec"),), ()
+        )
+    rest = deepcopy(raw)
+    errors: list[FieldError] = []
+    left_out: list[str] = []
+    for _ in range(_ROUNDS):
+        try:
+            document = EnvironmentDocument.model_validate(rest)
+        except ValidationError as err:
+            details = err.errors(include_url=False)
+            errors += [_error(detail) for detail in details]
+            left_out += [_path(_place(detail)) for detail in details]
+            if not all([_leave_out(rest, _place(detail), detail["type"]) for detail in _last_first(details)]):
+                break
+        else:
+            errors += [error for error in rules.check(document) if _told_before(error, left_out)]
+            return Checked(document, tuple(_distinct(errors)), tuple(left_out))
+    return Checked(None, tuple(_distinct(errors)), tuple(left_out))
+
+
+def _told_before(error: FieldError, left_out: Sequence[str]) -> bool:
+    """A rule's finding counts unless it is about something that was left out."""
+    return not any(error.field.startswith(field) or field.startswith(error.field) for field in left_out)
+
+
+def _distinct(errors: Sequence[FieldError]) -> list[FieldError]:
+    return list({(error.field, error.message): error for error in errors}.values())
+
+
+def _last_first(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """So that removing one item of a list moves no other that is still to go."""
+    return sorted(
+        details,
+        key=lambda detail: [(isinstance(p, int), p if isinstance(p, int) else 0) for p in detail["loc"]],
+        reverse=True,
+    )
+
+
+def _place(detail: ErrorDetails) -> Location:
+    """Where the mistake stands; pydantic marks a wrong key of a mapping with a part of its own."""
+    loc = detail["loc"]
+    return loc[:-1] if loc and loc[-1] == "[key]" else loc
+
+
+def _leave_out(rest: dict[str, Any], place: Location, kind: str) -> bool:
+    """Remove what is wrong; for what is missing, the thing that lacks it. False where that is the whole."""
+    if kind == "missing":
+        place = place[:-1]
+        while place and not isinstance(place[-1], int):
+            place = place[:-1]
+    if not place:
+        return False
+    holder: Any = rest
+    for part in place[:-1]:
+        try:
+            holder = holder[part]
+        except (KeyError, IndexError, TypeError):
+            return True  # gone with something around it
+    try:
+        del holder[place[-1]]
+    except (KeyError, IndexError, TypeError):
+        return True
+    return True
+
+
+# How a mistake reads
+
+
+def _error(detail: ErrorDetails) -> FieldError:
+    place = _place(detail)
+    message, remedy = _words(detail, place)
+    return FieldError(_path(place), message, remedy, _value(detail, place))
+
+
+def _path(place: Location) -> str:
+    """spec.apps[0].image"""
+    path = ""
+    for part in place:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            shown = part if _PLAIN_KEY.fullmatch(part) else ascii(part[:_SHOWN])
+            path += f".{shown}" if path else shown
+    return path
+
+
+def _value(detail: ErrorDetails, place: Location) -> str:
+    """What was given, shortened and in ASCII; nothing of an application's env, and nothing where it says nothing."""
+    if "env" in place or detail["type"] in {"missing", "extra_forbidden"}:
+        return ""
+    given = detail["input"]
+    if isinstance(given, dict | list):
+        return ""
+    shown = ascii(given) if isinstance(given, str) else str(given)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+
+
+def _words(detail: ErrorDetails, place: Location) -> tuple[str, str]:
+    context = detail.get("ctx") or {}
+    if "remedy" in context:
+        return detail["msg"], str(context["remedy"])
+    given = detail["input"]
+    match detail["type"]:
+        case "extra_forbidden":
+            return "unknown field", _nearest(place)
+        case "missing":
+            return "is required", f"add {place[-1]}"
+        case "string_type" if isinstance(given, bool):
+            return "is a boolean, should be text", "quote it: YAML reads NO, yes, on and off as booleans"
+        case "string_type" if isinstance(given, int | float):
+            return "is a number, should be text", f'quote it: "{given}"' + _trailing_zero(given)
+        case "string_pattern_mismatch":
+            return f"does not match {context.get('pattern', 'what is allowed')}", _PATTERNS.get(str(place[-1]), "")
+        case "literal_error" | "enum":
+            return f"is none of {context.get('expected', '')}", _nearest_of(
+                str(given), str(context.get("expected", ""))
+            )
+        case _:
+            return _lower_first(detail["msg"]), ""
+
+
+_PATTERNS = {
+    "name": "lower-case letters, digits and hyphens; the first is a letter, the last no hyphen",
+    "minVersion": 'a minor version in quotes: "1.35"',
+    "cpu": "as Kubernetes writes it: 500m or 2",
+    "memory": "as Kubernetes writes it: 512Mi or 2Gi",
+    "hostedZoneId": "the id that Route 53 shows, as Z0123456789ABC",
+    "start": "HH:MM, as 02:00",
+    "until": "YYYY-MM-DD",
+    "first": "YYYY-MM-DD",
+    "last": "YYYY-MM-DD",
+    "principalArn": "the ARN of an IAM role or user, not of a session",
+    "roleArn": "the ARN of an IAM role",
+    "actuatorPath": "a path as /actuator",
+}
+
+
+def _trailing_zero(given: float) -> str:
+    """YAML reads 1.30 as 1.3."""
+    return f' (or "{given}0" if that is what you wrote: YAML drops the zero)' if isinstance(given, float) else ""
+
+
+def _lower_first(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+def _nearest_of(given: str, expected: str) -> str:
+    found = difflib.get_close_matches(given, re.findall(r"'([^']+)'", expected), n=1, cutoff=0.5)
+    return f"did you mean {found[0]}?" if found else ""
+
+
+def _nearest(place: Location) -> str:
+    """The known field that an unknown one resembles, or all that are known there."""
+    known = _fields(EnvironmentDocument, place[:-1])
+    if not known:
+        return "remove it"
+    folded = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(str(place[-1]).lower(), list(folded), n=1, cutoff=0.6)
+    return f"did you mean {folded[found[0]]}?" if found else f"known here: {', '.join(known)}"
+
+
+def _fields(model: type[BaseModel], place: Location) -> list[str]:
+    """The names of the fields at a place of the document."""
+    here = model
+    for part in place:
+        if isinstance(part, int):
+            continue
+        inner = next((field.annotation for field in here.model_fields.values() if field.alias == part), None)
+        following = _model_in(inner)
+        if following is None:
+            return []
+        here = following
+    return [field.alias or name for name, field in here.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type expression
+    """The model that an annotation holds, under lists, unions and Annotated."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _model_in(inner)
+        if found is not None:
+            return found
+    return None
