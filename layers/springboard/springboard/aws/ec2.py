@@ -87,6 +87,56 @@ class Ec2(Adapter):
         groups = self.call("describe_security_groups", Filters=filters)["SecurityGroups"]
         return str(groups[0]["GroupId"]) if groups else ""
 
+    def security_groups(self, names: tuple[str, ...], vpc_id: str) -> list[dict[str, Any]]:
+        """DescribeSecurityGroups: those of these names in the VPC, with rules and tags."""
+        filters = [{"Name": "group-name", "Values": list(names)}, {"Name": "vpc-id", "Values": [vpc_id]}]
+        return list(self.call("describe_security_groups", Filters=filters)["SecurityGroups"])
+
+    def create_security_group(self, name: str, description: str, vpc_id: str, tags: dict[str, str]) -> str:
+        """CreateSecurityGroup: its id; the id of the one that has the name already."""
+        try:
+            answer = self.call(
+                "create_security_group",
+                GroupName=name,
+                Description=description,
+                VpcId=vpc_id,
+                TagSpecifications=[{"ResourceType": "security-group", "Tags": pairs(tags)}],
+            )
+        except RefusedError as err:
+            if err.code != "InvalidGroup.Duplicate":
+                raise
+            return self.security_group_id(name, vpc_id)
+        return str(answer["GroupId"])
+
+    def open(self, group_id: str, direction: str, permissions: list[dict[str, Any]]) -> None:
+        """AuthorizeSecurityGroupIngress or …Egress; rules that exist already are no error."""
+        for permission in permissions:
+            try:
+                self.call(f"authorize_security_group_{direction}", GroupId=group_id, IpPermissions=[permission])
+            except RefusedError as err:
+                if err.code != "InvalidPermission.Duplicate":
+                    raise
+
+    def close(self, group_id: str, direction: str, permissions: list[dict[str, Any]]) -> None:
+        """RevokeSecurityGroupIngress or …Egress; rules that are gone already are no error."""
+        for permission in permissions:
+            try:
+                self.call(f"revoke_security_group_{direction}", GroupId=group_id, IpPermissions=[permission])
+            except RefusedError as err:
+                if err.code != "InvalidPermission.NotFound":
+                    raise
+
+    def delete_security_group(self, group_id: str) -> None:
+        """DeleteSecurityGroup; RefusedError with DependencyViolation while something uses it."""
+        self.find("delete_security_group", GroupId=group_id)
+
+    def users_of(self, group_ids: list[str]) -> list[str]:
+        """DescribeNetworkInterfaces: who uses these groups, as "description (eni-…)"."""
+        found = self.pages(
+            "describe_network_interfaces", "NetworkInterfaces", Filters=[{"Name": "group-id", "Values": group_ids}]
+        )
+        return [f"{each.get('Description') or 'a network interface'} ({each['NetworkInterfaceId']})" for each in found]
+
 
 def pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
     """Tags as EC2, Auto Scaling and ELB write them."""

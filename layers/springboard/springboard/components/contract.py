@@ -109,8 +109,12 @@ class Component(Protocol):
     def observe(self, world: World, environment: Environment) -> Any:
         """What is there, found by deterministic name or owner tag; never by what an earlier step returned."""
 
-    def apply(self, world: World, environment: Environment, change: Change) -> None:
-        """Make one change. May run twice, or be killed after any call, with the same outcome."""
+    def apply(self, world: World, environment: Environment, change: Change) -> Mapping[str, Any] | None:
+        """Make one change. May run twice, or be killed after any call, with the same outcome.
+
+        What AWS tells only in its answer (the id of a DNS change) may be returned: the next `observe` finds it
+        among the component's facts. Nothing may depend on it.
+        """
 
     def learned(self, observed: Any) -> Mapping[str, Any]:
         """Facts for the record, JSON values: ids, endpoints, versions. No secrets."""

@@ -49,7 +49,9 @@ def reconcile(
     applied: list[Change] = []
     try:
         for change in _possible(component.changes(desired, observed)):
-            component.apply(world, environment, change)
+            told = component.apply(world, environment, change)
+            if told:
+                environment = environment.with_facts(row.name, {**environment.facts.get(row.name, {}), **told})
             applied.append(change)
         if applied:
             observed = component.observe(world, environment)
