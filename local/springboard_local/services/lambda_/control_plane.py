@@ -175,7 +175,7 @@ def mend(mending: Mending) -> None:
         return update_code(self, updated_spec)
 
     def mended_describe(self: Any, on_create: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - moto's signature
-        return describe(self, on_create) | _kept(self)
+        return {**describe(self, on_create), **_kept(self)}
 
     def mended_vpc(self: Any) -> dict[str, Any] | None:
         config: dict[str, Any] | None = vpc.fget(self)

@@ -46,10 +46,9 @@ class Context:
         """Write a line to the function's log."""
         self._worker.log.write([str(message)])
 
-    @property
-    def session(self) -> Any:
-        """A boto3 session with the role's credentials; only in this process. The same while the worker lives."""
-        return self._worker.session()
+    def client(self, service: str) -> Any:
+        """A boto3 client with the role's credentials; only in this process. The same while the worker lives."""
+        return self._worker.client(service)
 
 
 class InProcessWorker:
@@ -61,6 +60,7 @@ class InProcessWorker:
         function: Function,
         credentials: Mapping[str, str],
         make_session: Callable[[InProcessWorker, Mapping[str, str]], Any],
+        endpoint: str,
     ) -> None:
         self.configuration = configuration
         self.access_key = credentials["AWS_ACCESS_KEY_ID"]
@@ -70,13 +70,17 @@ class InProcessWorker:
         self._function = function
         self._credentials = credentials
         self._make_session = make_session
+        self._endpoint = endpoint
         self._session: Any = None
+        self._clients: dict[str, Any] = {}
 
-    def session(self) -> Any:
-        """A boto3 session that dies with the worker."""
+    def client(self, service: str) -> Any:
+        """A boto3 client whose calls end with the worker."""
         if self._session is None:
             self._session = self._make_session(self, self._credentials)
-        return self._session
+        if service not in self._clients:
+            self._clients[service] = self._session.client(service, endpoint_url=self._endpoint)
+        return self._clients[service]
 
     def invoke(self, payload: bytes, request_id: str) -> tuple[bytes, str | None]:
         """Run the handler; what it raises becomes the payload that awslambdaric would make of it."""
@@ -126,16 +130,19 @@ class InProcessFactory:
         handlers: Mapping[str, Function],
         keys: Callable[[str, str], Mapping[str, str]],
         make_session: Callable[[InProcessWorker, Mapping[str, str]], Any],
+        endpoint: str,
     ) -> None:
         """`handlers` by function name; others are imported by the function's Handler."""
         self._handlers = handlers
         self._keys = keys
         self._make_session = make_session
+        self._endpoint = endpoint
 
     def __call__(self, configuration: Configuration) -> InProcessWorker:
         """A worker for the function."""
         credentials = self._keys(configuration.role, configuration.session)
-        return InProcessWorker(configuration, self._find(configuration), credentials, self._make_session)
+        function = self._find(configuration)
+        return InProcessWorker(configuration, function, credentials, self._make_session, self._endpoint)
 
     def _find(self, configuration: Configuration) -> Function:
         if known := self._handlers.get(configuration.name):

@@ -65,7 +65,9 @@ class Runtime:
         if settings.worker_python:
             make = Factory(settings.worker_python, settings.state, cloud.endpoint, self._keys)
         else:
-            make = InProcessFactory(settings.extra.get("handlers", {}), self._keys, self._session)
+            make = InProcessFactory(
+                settings.extra.setdefault("handlers", {}), self._keys, self._session, cloud.endpoint
+            )
             limit = max(limit, 1_000)
         self._pool = Pool(make, limit)
         self._events = ThreadPoolExecutor(64, "lambda-event")

@@ -22,12 +22,8 @@ _FLOW = {"Next", "End"}
 _DATA = {"Output", "Assign"}
 _ERRORS = {"Retry", "Catch"}
 _FIELDS = {
-    "Task": _COMMON
-    | _FLOW
-    | _DATA
-    | _ERRORS
-    | {"Resource", "Arguments", "TimeoutSeconds", "HeartbeatSeconds", "Credentials"},
-    "Pass": _COMMON | _FLOW | _DATA,
+    "Task": _COMMON | _FLOW | _DATA | _ERRORS | {"Resource", "Arguments", "TimeoutSeconds", "HeartbeatSeconds"},
+    "Pass": _COMMON | _FLOW | _DATA | {"Result"},
     "Wait": _COMMON | _FLOW | _DATA | {"Seconds", "Timestamp"},
     "Choice": _COMMON | _DATA | {"Choices", "Default"},
     "Parallel": _COMMON | _FLOW | _DATA | _ERRORS | {"Branches", "Arguments"},
@@ -36,14 +32,13 @@ _FIELDS = {
     "Fail": _COMMON | {"Error", "Cause"},
 }
 _REQUIRED = {"Task": ("Resource",), "Choice": ("Choices",), "Parallel": ("Branches",), "Map": ("ItemProcessor",)}
-# The data flow of the JSONPath query language, which the local cloud does not run.
+# The data flow of the JSONPath query language. The local cloud runs it only as far as no path is needed.
 _JSON_PATH = {
     "InputPath",
     "OutputPath",
     "ResultPath",
     "Parameters",
     "ResultSelector",
-    "Result",
     "ItemsPath",
     "SecondsPath",
     "TimestampPath",
@@ -54,6 +49,7 @@ _JSON_PATH = {
     "CausePath",
     "Iterator",
 }
+_JSONATA = {"Output", "Arguments", "Assign", "Items"}
 _DISTRIBUTED = {"ItemReader", "ItemBatcher", "ResultWriter", "Label"}
 _TOP = {"Comment", "StartAt", "States", "TimeoutSeconds", "Version", "QueryLanguage"}
 _NAME_MOST = 80
@@ -172,6 +168,9 @@ class _Reader:
             else:
                 message = "Field is not supported"
             yield Diagnostic(SCHEMA, message, f"{at}/{name}")
+        for name in sorted(state.keys() & (_JSONATA if not jsonata else {"Result"})):
+            language = "JSONata" if jsonata else "JSONPath"
+            yield Diagnostic(SCHEMA, f"Field is not supported when the QueryLanguage is {language}", f"{at}/{name}")
         missing = [name for name in _REQUIRED.get(kind, ()) if name not in state]
         if missing:
             yield Diagnostic(SCHEMA, f"These fields are required: {missing}", at)

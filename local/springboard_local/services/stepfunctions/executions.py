@@ -161,8 +161,10 @@ class Execution:
             self._end("FAILED", error=failure.error, cause=failure.cause)
 
     def _time_out(self) -> None:
-        # The clock's own thread must not do the work of an end.
-        self._engine.submit(lambda: self._end("TIMED_OUT", error=None, cause=None))
+        def end() -> None:
+            self._end("TIMED_OUT")
+
+        self._engine.submit(end)  # the clock's own thread must not do the work of an end
 
     def abort(self, error: str | None, cause: str | None) -> bool:
         """End at once; False if it has ended already. Functions that run go on, as on AWS."""

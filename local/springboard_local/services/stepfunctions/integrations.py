@@ -152,8 +152,8 @@ class Integrations:
 
     def _make(self, resource: str) -> Integration:
         if _FUNCTION.fullmatch(resource):
-            call = functools.partial(self._bare_function, resource)
-            return Integration("lambda", resource, self._region, call, FunctionEvents())
+            function = functools.partial(self._bare_function, resource)
+            return Integration("lambda", resource, self._region, function, FunctionEvents())
         match = _SERVICE.fullmatch(resource)
         if not match:
             raise StateFailure(RUNTIME, f"The resource provided {resource} is not recognized.")

@@ -251,6 +251,8 @@ class Interpreter:
 
     def _pass(self, _strand: Strand, visit: Visit) -> Generator[Effect, Any, Step]:
         yield from ()
+        if "Result" in visit.state:
+            return Step(visit.state.get("Next"), visit.state["Result"], {})
         return self._leave(visit, visit.state, visit.state.get("Next"))
 
     def _succeed(self, _strand: Strand, visit: Visit) -> Generator[Effect, Any, Step]:
@@ -321,8 +323,10 @@ class Interpreter:
     def _map(self, strand: Strand, visit: Visit) -> Generator[Effect, Any, Step]:
         bindings = self._bindings(visit)
         items = self._fill(visit, visit.state["Items"], bindings, "Items") if "Items" in visit.state else visit.input
+        if isinstance(items, dict):
+            items = [{"Key": key, "Value": item} for key, item in items.items()]
         if not isinstance(items, list):
-            raise self._wrong_type(visit, "Items", "an array is wanted")
+            raise self._wrong_type(visit, "Items", "an array or an object is wanted")
         limit = self._fill(visit, visit.state.get("MaxConcurrency", 0), bindings, "MaxConcurrency")
         self._record(strand, "MapStateStarted", "mapStateStarted", {"length": len(items)})
         programs = [self._iteration(visit, number, item) for number, item in enumerate(items)]
