@@ -1,0 +1,170 @@
+"""The Kubernetes API of one cluster, in plain JSON, with errors that are ours."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from urllib3.exceptions import HTTPError
+
+from springboard.errors import AccessDeniedError, RefusedError, SpringboardError, ThrottledError, UnavailableError
+from springboard.kube.official import ApiClient, ApiException, Configuration
+from springboard.kube.token import token
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+
+FIELD_MANAGER = "springboard"
+_TIMEOUT = (3, 20)  # seconds to connect, to read
+_APPLY = "application/apply-patch+yaml"  # JSON is YAML
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where objects of one kind live."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str, name: str = "") -> str:
+        """The collection, or the object of that name."""
+        root = "/api" if "/" not in self.api_version else "/apis"
+        scope = f"/namespaces/{namespace}" if self.namespaced else ""
+        return f"{root}/{self.api_version}{scope}/{self.plural}{f'/{name}' if name else ''}"
+
+
+class Kubernetes:
+    """Reads, server-side apply, deletes. One object per handler run: its token outlives none."""
+
+    def __init__(
+        self,
+        session: Session,
+        cluster: str,
+        endpoint: str,
+        certificate_authority: str,
+        endpoint_url: str | None = None,
+    ) -> None:
+        configuration = Configuration()
+        configuration.host = endpoint
+        configuration.retries = 1
+        configuration.proxy = None  # the endpoint is private, whatever the environment says
+        self._client = ApiClient(configuration)
+        # From memory, not from a file: the client's own option takes a path alone.
+        pool = self._client.rest_client.pool_manager.connection_pool_kw
+        pool["ca_certs"] = None
+        pool["ca_cert_data"] = base64.b64decode(certificate_authority).decode()
+        self._session, self._cluster, self._endpoint_url = session, cluster, endpoint_url
+        self._bearer = ""
+
+    def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
+        """One object; None if there is none."""
+        try:
+            return self._object("GET", kind.path(namespace, name))
+        except RefusedError as err:
+            if err.code == "NotFound":
+                return None
+            raise
+
+    def objects(self, kind: Kind, namespace: str, selector: str = "") -> list[dict[str, Any]]:
+        """All objects of a kind in a namespace (in all of the cluster for kinds without one)."""
+        query = [("labelSelector", selector)] if selector else []
+        answer = self._object("GET", kind.path(namespace), query=query)
+        items: list[dict[str, Any]] = answer.get("items") or []
+        return items
+
+    def apply(self, kind: Kind, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Server-side apply; what another field manager owns with another value is refused, never forced."""
+        path = kind.path(namespace, manifest["metadata"]["name"])
+        query = [("fieldManager", FIELD_MANAGER), ("force", "false")]
+        return self._object("PATCH", path, query=query, body=manifest, content_type=_APPLY)
+
+    def delete(self, kind: Kind, namespace: str, name: str) -> None:
+        """Delete, dependents in the background; what is gone is no error."""
+        try:
+            self._object("DELETE", kind.path(namespace, name), query=[("propagationPolicy", "Background")])
+        except RefusedError as err:
+            if err.code != "NotFound":
+                raise
+
+    def log(self, namespace: str, pod: str, container: str, *, previous: bool, lines: int = 400) -> str:
+        """The end of a container's log; "" where there is none."""
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        query = [("container", container), ("previous", str(previous).lower()), ("tailLines", str(lines))]
+        try:
+            return str(self._call("GET", path, query=query, answer="str"))
+        except RefusedError:
+            return ""
+
+    def _object(self, method: str, path: str, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401 - passed on
+        answer = self._call(method, path, answer="object", **parameters)
+        if not isinstance(answer, dict):
+            raise UnavailableError(f"Kubernetes answered {method} {path} with something that is not an object")
+        return answer
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        answer: str,
+        query: list[tuple[str, str]] | None = None,
+        body: dict[str, Any] | None = None,
+        content_type: str = "application/json",
+    ) -> Any:  # noqa: ANN401 - JSON
+        self._bearer = self._bearer or token(self._session, self._cluster, self._endpoint_url)
+        accept = "application/json" if answer == "object" else "*/*"
+        headers = {"Accept": accept, "Content-Type": content_type, "Authorization": f"Bearer {self._bearer}"}
+        try:
+            return self._client.call_api(
+                path,
+                method,
+                query_params=query or [],
+                header_params=headers,
+                body=body,
+                response_type=answer,
+                _return_http_data_only=True,
+                _request_timeout=_TIMEOUT,
+            )
+        except ApiException as err:
+            raise translated(err.status, err.body, err.reason, f"{method} {path}") from None  # its text has headers
+        except HTTPError as err:
+            raise UnavailableError(f"the Kubernetes API was not reached: {type(err).__name__}") from err
+
+
+def translated(status: int | None, body: str | bytes | None, reason: str | None, asked: str) -> SpringboardError:
+    """What an answer of the API server means to the caller."""
+    said = _status(body)
+    message = f"Kubernetes answered {asked}: {said.get('message') or reason or status}"
+    code = said.get("reason") or str(status)
+    if status in {401, 403}:
+        return AccessDeniedError(
+            message, "the access entries take some seconds after they were made; then look at them"
+        )
+    if status == 429:
+        return ThrottledError(message)
+    causes = said.get("details", {}).get("causes") or []
+    owners = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
+    if status == 409 and owners:
+        fields = "; ".join(f"{cause.get('field')}: {cause.get('message')}" for cause in owners)
+        return RefusedError(
+            f"{message} ({fields})",
+            "somebody else set these fields: put the values into the spec, or give the fields back with"
+            " `kubectl apply --server-side --field-manager=springboard --force-conflicts`",
+            code="FieldManagerConflict",
+        )
+    if status == 409 or not status or status >= 500:
+        return UnavailableError(message)
+    return RefusedError(message, code=code)
+
+
+def _status(body: str | bytes | None) -> dict[str, Any]:
+    """The Status object in an answer, if it is one."""
+    try:
+        said = json.loads(body or b"")
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
