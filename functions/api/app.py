@@ -33,8 +33,8 @@ def respond(world: World, event: Mapping[str, Any]) -> dict[str, Any]:
         caller = request.caller
         route, variables = routes.find(request)
         answer = idempotency.once(world, request, lambda: route(world, request, variables))
-    except problems.Problem as problem:
-        answer = answers.of_problem(problem, request_id)
+    except problems.Problem as refusal:
+        answer = answers.of_problem(refusal, request_id)
     except SpringboardError as err:
         problem = problems.problem(err)
         if problem.status >= 500:

@@ -50,11 +50,11 @@ def _create(world: World, request: Request, raw: Any) -> Answer:  # noqa: ANN401
         if present is not None and present.uid == environment.uid and present.operation is not None:
             # The same POST came before and its answer was lost.
             work.start(world, present, present.operation)
-            return _accepted(world, request, present, admitted.warnings)
+            return _accepted(world, present, admitted.warnings)
         raise _taken(world, request, environment.name, present) from err
     work.start(world, environment, operation)
     created = world.store.by_uid(environment.uid) or environment
-    return _accepted(world, request, created, admitted.warnings)
+    return _accepted(world, created, admitted.warnings)
 
 
 def _taken(world: World, request: Request, name: str, present: Environment | None) -> ConflictError:
@@ -153,7 +153,7 @@ def _update(world: World, request: Request, present: Environment, raw: Any) -> A
     equal = _equal(present, wanted)
     if equal and present.lock is not None and present.intent is None:
         # What is asked for is being made.
-        return _accepted(world, request, present, admitted.warnings)
+        return _accepted(world, present, admitted.warnings)
     if equal and present.lock is None:
         plan = preview.of(world, admitted, present)
         if not plan["changes"] and not plan["unknown"]:
@@ -169,7 +169,7 @@ def _update(world: World, request: Request, present: Environment, raw: Any) -> A
         operation = _operation(request, OperationKind.UPDATE, wanted.generation, entropy)
         world.store.update_spec(present, wanted, operation)
     work.start(world, wanted, operation)
-    return _accepted(world, request, world.store.by_uid(present.uid) or wanted, admitted.warnings)
+    return _accepted(world, world.store.by_uid(present.uid) or wanted, admitted.warnings)
 
 
 def _equal(present: Environment, wanted: Environment) -> bool:
@@ -193,7 +193,7 @@ def delete(world: World, request: Request, variables: Mapping[str, str]) -> Answ
         return Answer(200, preview.of_removal(world, present))
     operation = _operation(request, OperationKind.DELETE, present.generation, idempotency.entropy(request))
     after = work.remove(world, present, operation)
-    return _accepted(world, request, after, ())
+    return _accepted(world, after, ())
 
 
 def _operation(request: Request, kind: OperationKind, generation: int, entropy: bytes) -> Operation:
@@ -207,7 +207,7 @@ def _operation(request: Request, kind: OperationKind, generation: int, entropy: 
     )
 
 
-def _accepted(world: World, request: Request, environment: Environment, warnings: tuple[str, ...]) -> Answer:
+def _accepted(world: World, environment: Environment, warnings: tuple[str, ...]) -> Answer:
     """202: the environment as it stands, where to look, and when."""
     document = documents.environment(environment, world.site)
     if warnings:

@@ -59,8 +59,9 @@ def once(world: World, request: Request, act: Callable[[], Answer]) -> Answer:
 
 
 def entropy(request: Request) -> bytes:
-    """What the ids of this request are made of: of its key and body, if it has a key, so that a request whose
-    answer was lost finds what it made; otherwise chance.
+    """What the ids of this request are made of: its key and body where it has a key, otherwise chance.
+
+    So a request whose answer was lost finds what it made when it is sent again.
     """
     key = _key(request)
     if key is None:
@@ -77,4 +78,4 @@ def _key(request: Request) -> str | None:
         raise Problem(
             400, "InvalidHeader", "Idempotency-Key is malformed", "send 1 to 128 printable ASCII characters, no spaces"
         )
-    return hashlib.sha256("\x00".join((request.caller, request.path, given)).encode()).hexdigest()
+    return hashlib.sha256(f"{request.caller}\x00{request.path}\x00{given}".encode()).hexdigest()

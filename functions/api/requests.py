@@ -56,9 +56,7 @@ class Request:
         """Whether to answer with a plan and do nothing."""
         value = self.query.get("dryRun")
         if value is not None and value not in _TRUE | {"false"}:
-            raise Problem(
-                400, "InvalidParameter", f"dryRun is {value[:20]!a}", "write dryRun=true or leave it out"
-            )
+            raise Problem(400, "InvalidParameter", f"dryRun is {value[:20]!a}", "write dryRun=true or leave it out")
         return value in _TRUE
 
     def document(self, *accepted: str) -> Any:  # noqa: ANN401 - any JSON value

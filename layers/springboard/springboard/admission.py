@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from springboard import capacity, image, validation, versions
 from springboard.errors import FieldError, InvalidError
-from springboard.record import Environment, Phase, Resolved, ResolvedApp
+from springboard.record import Environment, Resolved, ResolvedApp
 from springboard.versions import Calendar
 
 if TYPE_CHECKING:
@@ -37,6 +37,15 @@ class Admitted:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Made:
+    """Which environment is made, by whom, when."""
+
+    uid: str
+    by: str
+    at: datetime
+
+
 @dataclass
 class _Findings:
     """What is wrong, and what is odd."""
@@ -51,11 +60,7 @@ class _Findings:
 def other_name(given: str, name: str) -> InvalidError:
     """The document names another environment than the request."""
     return InvalidError(
-        [
-            FieldError(
-                "metadata.name", f"the request is about {name[:40]!a}", "write the same name", ascii(given[:40])
-            )
-        ]
+        [FieldError("metadata.name", f"the request is about {name[:40]!a}", "write the same name", ascii(given[:40]))]
     )
 
 
@@ -93,38 +98,28 @@ def admit(
         architecture=architecture,
         creator_role_arn=previous.resolved.creator_role_arn if previous else _creator(caller),
     )
-    return Admitted(_environment(document, resolved, caller, now, uid, previous), tuple(found.warnings))
+    made = _Made(uid, caller, now)
+    return Admitted(_environment(document, resolved, previous, made), tuple(found.warnings))
 
 
 def _environment(
-    document: EnvironmentDocument,
-    resolved: Resolved,
-    caller: str,
-    now: datetime,
-    uid: str,
-    previous: Environment | None,
+    document: EnvironmentDocument, resolved: Resolved, previous: Environment | None, made: _Made
 ) -> Environment:
+    """The record: a new one, or the next generation of the one there is."""
+    declared = {"spec": document.spec, "labels": dict(document.metadata.labels), "resolved": resolved}
+    born = previous.created_at if previous else made.at
     ttl = document.spec.ttl_hours
+    expires = born + timedelta(hours=ttl) if ttl else None
     if previous is not None:
-        return replace(
-            previous,
-            generation=previous.generation + 1,
-            spec=document.spec,
-            labels=dict(document.metadata.labels),
-            resolved=resolved,
-            expires_at=previous.created_at + timedelta(hours=ttl) if ttl else None,
-        )
+        return replace(previous, generation=previous.generation + 1, expires_at=expires, **declared)
     return Environment(
-        uid=uid,
+        uid=made.uid,
         name=document.metadata.name,
-        owner=caller,
+        owner=made.by,
         generation=1,
-        created_at=now,
-        spec=document.spec,
-        labels=dict(document.metadata.labels),
-        resolved=resolved,
-        phase=Phase.PENDING,
-        expires_at=now + timedelta(hours=ttl) if ttl else None,
+        created_at=born,
+        expires_at=expires,
+        **declared,
     )
 
 

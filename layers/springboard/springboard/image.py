@@ -58,17 +58,12 @@ def parse(text: str) -> Image:
     if "://" in text:
         raise ImageError("an image name has no scheme", "leave https:// out: registry/repository:tag")
     rest, at, digest = text.partition("@")
+    registry, _, path = rest.partition("/")
     if at and not _DIGEST.fullmatch(digest):
-        if "/" in digest or ":" in rest.partition("/")[0]:
+        if "/" in digest or not path:
             raise ImageError("an image name has no user information", "pull secrets are not part of an image name")
         raise ImageError("the digest is malformed", "write @sha256: and 64 hexadecimal digits")
-    registry, slash, path = rest.partition("/")
-    if not slash or not ("." in registry or ":" in registry or registry == "localhost"):
-        raise ImageError("the image names no registry")
-    if _METADATA.fullmatch(registry):
-        raise ImageError("the registry is an address of the machine itself", "name a registry that all nodes reach")
-    if not _REGISTRY.fullmatch(registry):
-        raise ImageError("the registry is malformed")
+    _check_registry(registry, path)
     repository, colon, tag = path.rpartition(":") if ":" in path else (path, "", "")
     if not _REPOSITORY.fullmatch(repository):
         raise ImageError("the repository is malformed", "repositories are lower-case: registry/team/shop:1.4.2")
@@ -77,3 +72,13 @@ def parse(text: str) -> Image:
     if not tag and not digest:
         raise ImageError("the image has neither tag nor digest", "name the version to run: …:1.4.2 or …@sha256:…")
     return Image(registry, repository, tag, digest)
+
+
+def _check_registry(registry: str, path: str) -> None:
+    """A registry is named outright: a name without one would come from Docker Hub, unasked."""
+    if not path or not ("." in registry or ":" in registry or registry == "localhost"):
+        raise ImageError("the image names no registry")
+    if _METADATA.fullmatch(registry):
+        raise ImageError("the registry is an address of the machine itself", "name a registry that all nodes reach")
+    if not _REGISTRY.fullmatch(registry):
+        raise ImageError("the registry is malformed")

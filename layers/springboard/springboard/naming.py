@@ -26,8 +26,14 @@ def cluster(prefix: str, name: str) -> str:
 
 
 def thirty_two(prefix: str, name: str, uid: str, part: str) -> str:
-    """A name of at most 32 characters: {prefix≤10}-{name≤12}-{hash8(uid, part)}."""
-    return f"{prefix[:10].rstrip('-')}-{name[:12].rstrip('-')}-{short_hash(uid, part)}"
+    """A name of at most 32 characters: {prefix≤10}-{name≤12}-{hash8(uid, part)}.
+
+    ELB refuses names that begin with `internal-`, its own mark, so such a prefix is cut to `int`.
+    """
+    short = prefix[:10].rstrip("-")
+    if f"{short}-".startswith("internal-"):
+        short = f"int{short.removeprefix('internal')}"
+    return f"{short}-{name[:12].rstrip('-')}-{short_hash(uid, part)}"
 
 
 def load_balancer(prefix: str, name: str, uid: str) -> str:
@@ -42,12 +48,17 @@ def target_group(prefix: str, name: str, uid: str, app: str, port: int) -> str:
 
 def alb_security_group(prefix: str, name: str, uid: str) -> str:
     """The load balancer's security group."""
-    return f"{prefix}-{name}-alb-{short_hash(uid)}"
+    return _group_name(f"{prefix}-{name}-alb-{short_hash(uid)}")
 
 
 def node_ingress_security_group(prefix: str, name: str, uid: str) -> str:
     """The security group that lets the load balancer reach the NodePorts."""
-    return f"{prefix}-{name}-node-ingress-{short_hash(uid)}"
+    return _group_name(f"{prefix}-{name}-node-ingress-{short_hash(uid)}")
+
+
+def _group_name(name: str) -> str:
+    """EC2 refuses names of security groups that begin like the groups' ids."""
+    return f"group-{name}" if name.startswith("sg-") else name
 
 
 def launch_template(prefix: str, name: str, uid: str, node_group: str) -> str:

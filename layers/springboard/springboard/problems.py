@@ -68,27 +68,26 @@ def _field(error: FieldError) -> dict[str, str]:
     return {key: value for key, value in shown.items() if value or key in {"field", "message"}}
 
 
+_KINDS: dict[type[SpringboardError], tuple[int, str]] = {
+    NotFoundError: (404, "NotFound"),
+    ConflictError: (409, "Conflict"),
+    NotOursError: (409, "NotOurs"),
+    PreconditionError: (412, "PreconditionFailed"),
+    ThrottledError: (503, "Unavailable"),
+    UnavailableError: (503, "Unavailable"),
+    AccessDeniedError: (500, "StackLacksPermission"),
+    RefusedError: (500, "Refused"),
+}
+
+
 def problem(err: SpringboardError) -> Problem:
     """What an error of ours means over HTTP."""
-    match err:
-        case InvalidError():
-            count = len(err.errors)
-            detail = "one mistake in the request" if count == 1 else f"{count} mistakes in the request"
-            return Problem(422, "Invalid", detail, errors=tuple(err.errors))
-        case NotFoundError():
-            return Problem(404, "NotFound", err.message, err.remedy)
-        case ConflictError():
-            return Problem(409, "Conflict", err.message, err.remedy)
-        case NotOursError():
-            return Problem(409, "NotOurs", err.message, err.remedy)
-        case PreconditionError():
-            return Problem(412, "PreconditionFailed", err.message, err.remedy)
-        case ThrottledError() | UnavailableError():
-            remedy = err.remedy or "try again in a few seconds"
-            return Problem(503, "Unavailable", err.message, remedy, headers={"Retry-After": "5"})
-        case AccessDeniedError():
-            return Problem(500, "StackLacksPermission", err.message, err.remedy)
-        case RefusedError():
-            return Problem(500, "Refused", err.message, err.remedy)
-        case _:
-            return Problem(500, "InternalError", err.message, err.remedy)
+    if isinstance(err, InvalidError):
+        count = len(err.errors)
+        detail = "one mistake in the request" if count == 1 else f"{count} mistakes in the request"
+        return Problem(422, "Invalid", detail, errors=tuple(err.errors))
+    status, code = _KINDS.get(type(err), (500, "InternalError"))
+    if status == 503:
+        remedy = err.remedy or "try again in a few seconds"
+        return Problem(status, code, err.message, remedy, headers={"Retry-After": "5"})
+    return Problem(status, code, err.message, err.remedy)

@@ -7,22 +7,44 @@ spec, never in it.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-API_VERSION = "springboard/v1beta1"
-KIND = "Environment"
+from springboard.fields import (
+    Cidr,
+    Configuration,
+    Cpu,
+    Day,
+    EnvironmentName,
+    EnvName,
+    EnvValue,
+    Host,
+    ImageName,
+    InstanceTypeName,
+    Label,
+    Labels,
+    LabelValue,
+    Memory,
+    MinorVersion,
+    Namespace,
+    NodeLabelKey,
+    NodeLabels,
+    PrincipalArn,
+    PublicCidr,
+    RoleArn,
+    TimeZone,
+    plain,
+)
 
-# ASCII DNS labels (RFC 1123). In pydantic's regex engine `$` means the very end: a trailing newline is no match.
-Label = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
-EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=24)]
-MinorVersion = Annotated[str, StringConstraints(pattern=r"^1\.[1-9][0-9]$")]
-RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,512}$")]
-PrincipalArn = Annotated[
-    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[A-Za-z0-9_+=,.@/-]{1,512}$")
-]
+Weekday = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+Profile = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
+SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(plain)]
+
+API_VERSION: Final = "springboard/v1beta1"
+KIND: Final = "Environment"
 
 
 class Model(BaseModel):
@@ -43,14 +65,14 @@ class Metadata(Model):
 
     name: EnvironmentName
     """DNS label of at most 24 characters; part of every derived name."""
-    labels: dict[str, str] = {}
+    labels: Labels = {}
     """Become AWS tags on everything that carries tags, and labels to select by."""
 
 
 class ApiAccess(Model):
     """Who reaches the Kubernetes API from outside the VPC."""
 
-    public_cidrs: list[str] = []
+    public_cidrs: Annotated[list[PublicCidr], Field(max_length=40)] = []
     """Empty: the endpoint is private."""
 
 
@@ -65,7 +87,7 @@ class Access(Model):
         "AmazonEKSEditPolicy",
         "AmazonEKSViewPolicy",
     ] = "AmazonEKSEditPolicy"
-    namespaces: list[Label] = []
+    namespaces: Annotated[list[Namespace], Field(max_length=20)] = []
     """Empty: the whole cluster."""
 
 
@@ -77,15 +99,15 @@ class Cluster(Model):
     support_type: Literal["STANDARD", "EXTENDED"] = "EXTENDED"
     """With STANDARD, AWS upgrades by itself at the end of standard support."""
     api_access: ApiAccess = ApiAccess()
-    access: list[Access] | None = None
+    access: Annotated[list[Access], Field(max_length=50)] | None = None
     """Unset: the creator's role with AmazonEKSEditPolicy in the applications' namespace."""
 
 
 class Taint(Model):
     """A taint of a managed node group, as EKS spells it."""
 
-    key: str
-    value: str = ""
+    key: NodeLabelKey
+    value: LabelValue = ""
     effect: Literal["NO_SCHEDULE", "NO_EXECUTE", "PREFER_NO_SCHEDULE"]
 
 
@@ -93,13 +115,13 @@ class NodeGroup(Model):
     """An EKS managed node group."""
 
     name: Annotated[Label, Field(max_length=20)]
-    instance_types: Annotated[list[str], Field(min_length=1, max_length=20)] = ["m7i.large"]
+    instance_types: Annotated[list[InstanceTypeName], Field(min_length=1, max_length=20)] = ["m7i.large"]
     capacity_type: Literal["ON_DEMAND", "SPOT"] = "ON_DEMAND"
     size: Annotated[int, Field(ge=1, le=450)] = 3
     """Nodes; spread over the stack's Availability Zones."""
     disk_gi_b: Annotated[int, Field(ge=20, le=16384, alias="diskGiB")] = 50
-    labels: dict[str, str] = {}
-    taints: list[Taint] = []
+    labels: NodeLabels = {}
+    taints: Annotated[list[Taint], Field(max_length=20)] = []
     max_unavailable: Annotated[int, Field(ge=1, le=100)] = 1
 
 
@@ -107,17 +129,19 @@ class Addon(Model):
     """An EKS add-on beside the base set (vpc-cni, kube-proxy, eks-pod-identity-agent, coredns, metrics-server)."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-    version: str = "default"
+    version: Annotated[
+        str, StringConstraints(pattern=r"^(default|v[0-9]{1,4}(\.[0-9]{1,4}){2}-eksbuild\.[0-9]{1,4})$")
+    ] = "default"
     """`default`: the default version for the cluster's Kubernetes version."""
-    configuration: dict[str, Any] = {}
+    configuration: Configuration = {}
     """Configuration values, as DescribeAddonConfiguration's schema says."""
 
 
 class Resources(Model):
     """Requests of each pod; the memory is its limit too."""
 
-    cpu: Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}m|[0-9]{1,3}(\.[0-9]{1,3})?)$")] = "500m"
-    memory: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}(Mi|Gi)$")] = "1Gi"
+    cpu: Cpu = "500m"
+    memory: Memory = "1Gi"
 
 
 class Autoscaling(Model):
@@ -131,7 +155,7 @@ class Autoscaling(Model):
 class Spring(Model):
     """What Springboard has to know of the Spring Boot application."""
 
-    profiles: list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]] = []
+    profiles: Annotated[list[Profile], Field(max_length=20)] = []
     startup_seconds: Annotated[int, Field(ge=10, le=1800)] = 300
     shutdown_seconds: Annotated[int, Field(ge=1, le=600)] = 20
     actuator_path: Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_-]{1,40}){1,3}$")] = "/actuator"
@@ -149,18 +173,18 @@ class App(Model):
 
     name: Annotated[Label, Field(max_length=40)] | None = None
     """Unset: the environment's name (one application only)."""
-    image: Annotated[str, StringConstraints(min_length=3, max_length=500)]
+    image: ImageName
     port: Annotated[int, Field(ge=1024, le=65535)] = 8080
-    host: Annotated[str, StringConstraints(max_length=253)] | None = None
+    host: Host | None = None
     """Unset: {app}.{BaseDomain}, or {environment}.{BaseDomain} for a single application."""
     replicas: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Unset: 2, unless `autoscaling` is given."""
     autoscaling: Autoscaling | None = None
     resources: Resources = Resources()
     spring: Spring = Spring()
-    env: dict[str, str] = {}
+    env: Annotated[dict[EnvName, EnvValue], Field(max_length=100)] = {}
     """Plain values. Secrets are Kubernetes Secrets, named in envFromSecrets."""
-    env_from_secrets: list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]] = []
+    env_from_secrets: Annotated[list[SecretName], Field(max_length=20)] = []
     role_arn: RoleArn | None = None
     """An IAM role for the pods by EKS Pod Identity; under the stack's path for application roles."""
     security: Security = Security()
@@ -179,39 +203,36 @@ class Ingress(Model):
     ) = None
     """Unset: Springboard requests one."""
     scheme: Literal["internet-facing", "internal"] = "internet-facing"
-    allow_cidrs: Annotated[list[str], Field(min_length=1, max_length=40)] = ["0.0.0.0/0"]
+    allow_cidrs: Annotated[list[Cidr], Field(min_length=1, max_length=40)] = ["0.0.0.0/0"]
     idle_timeout_seconds: Annotated[int, Field(ge=1, le=4000)] = 60
     access_logs: bool = False
-
-
-Day = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 
 
 class Window(Model):
     """When Springboard may upgrade by itself."""
 
-    days: Annotated[list[Day], Field(min_length=1, max_length=7)] = ["Tue", "Wed"]
+    days: Annotated[list[Weekday], Field(min_length=1, max_length=7)] = ["Tue", "Wed"]
     start: Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = "02:00"
     duration_hours: Annotated[int, Field(ge=2, le=24)] = 4
-    time_zone: str = "UTC"
+    time_zone: TimeZone = "UTC"
     """IANA name."""
 
 
 class Exclusion(Model):
     """Days, both included, on which nothing is upgraded."""
 
-    first: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
-    last: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
-    reason: Annotated[str, StringConstraints(max_length=200)] = ""
+    first: Day
+    last: Day
+    reason: Annotated[str, StringConstraints(max_length=200), AfterValidator(plain)] = ""
 
 
 class Waiver(Model):
     """Somebody takes a blocking upgrade insight upon themselves, until a day."""
 
-    insight: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=500)]
-    owner: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    until: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+    insight: Words
+    reason: Words
+    owner: Words
+    until: Day
 
 
 class Upgrades(Model):
@@ -223,9 +244,9 @@ class Upgrades(Model):
     approval: Literal["None", "Required"] = "None"
     bake_minutes: Annotated[int, Field(ge=0, le=1440)] = 30
     min_days_between: Annotated[int, Field(ge=0, le=365)] = 14
-    waivers: list[Waiver] = []
+    waivers: Annotated[list[Waiver], Field(max_length=50)] = []
     window: Window = Window()
-    exclusions: list[Exclusion] = []
+    exclusions: Annotated[list[Exclusion], Field(max_length=50)] = []
 
 
 class EnvironmentSpec(Model):

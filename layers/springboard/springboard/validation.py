@@ -68,7 +68,8 @@ def check(raw: object) -> Checked:
             details = err.errors(include_url=False)
             errors += [_error(detail) for detail in details]
             left_out += [_path(_place(detail)) for detail in details]
-            if not all([_leave_out(rest, _place(detail), detail["type"]) for detail in _last_first(details)]):
+            left = [_leave_out(rest, _place(detail), detail["type"]) for detail in _last_first(details)]
+            if not all(left):
                 break
         else:
             errors += [error for error in rules.check(document) if _told_before(error, left_out)]
@@ -154,27 +155,44 @@ def _value(detail: ErrorDetails, place: Location) -> str:
 
 
 def _words(detail: ErrorDetails, place: Location) -> tuple[str, str]:
+    """What is wrong, and what to write instead."""
     context = detail.get("ctx") or {}
+    kind = detail["type"]
     if "remedy" in context:
-        return detail["msg"], str(context["remedy"])
-    given = detail["input"]
-    match detail["type"]:
-        case "extra_forbidden":
-            return "unknown field", _nearest(place)
-        case "missing":
-            return "is required", f"add {place[-1]}"
-        case "string_type" if isinstance(given, bool):
+        words = detail["msg"], str(context["remedy"])
+    elif kind == "extra_forbidden":
+        words = "unknown field", _nearest(place)
+    elif kind == "missing":
+        words = "is required", f"add {place[-1]}"
+    elif kind == "string_type":
+        words = _not_text(detail["input"])
+    elif kind == "string_pattern_mismatch":
+        pattern = context.get("pattern", "what is allowed")
+        words = f"does not match {pattern}", _PATTERNS.get(str(place[-1]), "")
+    elif kind == "literal_error":
+        expected = str(context.get("expected", ""))
+        words = f"is none of {expected}", _nearest_of(str(detail["input"]), expected)
+    else:
+        words = _lower_first(detail["msg"]), ""
+    return words
+
+
+def _not_text(given: object) -> tuple[str, str]:
+    """What YAML made of a text that was not quoted."""
+    match given:
+        case bool():
             return "is a boolean, should be text", "quote it: YAML reads NO, yes, on and off as booleans"
-        case "string_type" if isinstance(given, int | float):
-            return "is a number, should be text", f'quote it: "{given}"' + _trailing_zero(given)
-        case "string_pattern_mismatch":
-            return f"does not match {context.get('pattern', 'what is allowed')}", _PATTERNS.get(str(place[-1]), "")
-        case "literal_error" | "enum":
-            return f"is none of {context.get('expected', '')}", _nearest_of(
-                str(given), str(context.get("expected", ""))
+        case int():
+            return "is a number, should be text", f'quote it: "{given}"'
+        case float():
+            return (
+                "is a number, should be text",
+                f'quote it: "{given}", or "{given}0" if that is what stands there: YAML drops the zero',
             )
+        case None:
+            return "is null, should be text", "write a text, or leave the field out"
         case _:
-            return _lower_first(detail["msg"]), ""
+            return "should be text", ""
 
 
 _PATTERNS = {
@@ -191,11 +209,6 @@ _PATTERNS = {
     "roleArn": "the ARN of an IAM role",
     "actuatorPath": "a path as /actuator",
 }
-
-
-def _trailing_zero(given: float) -> str:
-    """YAML reads 1.30 as 1.3."""
-    return f' (or "{given}0" if that is what you wrote: YAML drops the zero)' if isinstance(given, float) else ""
 
 
 def _lower_first(message: str) -> str:

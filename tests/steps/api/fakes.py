@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from springboard.aws.ecr import Found
 from springboard.aws.route53 import Zone
-from springboard.capacity import InstanceType
 from springboard.errors import ConflictError
 from springboard.record import Environment, Lock, Operation, OperationStatus
 from springboard.runtime import Settings
@@ -19,6 +18,7 @@ from springboard.site import Site
 from springboard.store import codec
 
 if TYPE_CHECKING:
+    from springboard.capacity import InstanceType
     from springboard.record import Intent
 
 ACCOUNT = "111122223333"

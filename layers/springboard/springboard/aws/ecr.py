@@ -29,7 +29,15 @@ class Found:
 class Ecr(Adapter):
     """Amazon ECR."""
 
-    missing = frozenset({"RepositoryNotFoundException", "ImageNotFoundException", "LayersNotFoundException"})
+    # A name that ECR calls invalid names nothing that is there.
+    missing = frozenset(
+        {
+            "ImageNotFoundException",
+            "InvalidParameterException",
+            "LayersNotFoundException",
+            "RepositoryNotFoundException",
+        }
+    )
 
     def image(self, repository: str, *, tag: str = "", digest: str = "") -> Found | None:
         """The image of this account and region by digest, else by tag; None if there is none.
