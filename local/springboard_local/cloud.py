@@ -39,6 +39,7 @@ ADMIN_ARN = f"arn:aws:iam::{ACCOUNT}:root"
 # In the order in which they are installed; closed in the opposite order.
 SERVICES = (
     "iam",
+    "iam_documents",
     "s3",
     "dynamodb",
     "streams",
@@ -129,7 +130,9 @@ class LocalCloud:
 
     _running: LocalCloud | None = None
 
-    def __init__(self, settings: Settings, clock: Clock, latency: LatencyModel | None = None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, latency: LatencyModel | None = None, instance: str = ""
+    ) -> None:
         self.settings = settings
         self.clock = clock
         self.latency = latency or LatencyModel(settings.seed, spread=settings.spread)
@@ -141,7 +144,7 @@ class LocalCloud:
         self._sessions: dict[tuple[str, str], tuple[tuple[str, str, str], float]] = {}
         self._lock = threading.RLock()
         self._session: Any = None
-        self.instance = uuid.uuid4().hex
+        self.instance = instance or uuid.uuid4().hex
 
     def start(self) -> LocalCloud:
         """Listen, then install the services. Returns itself, with everything answering."""
@@ -181,6 +184,10 @@ class LocalCloud:
     def mount(self, prefix: str, application: Any) -> None:
         """Serve another WSGI application under a path of the same port, past the pipeline."""
         self._front.mount(prefix, application)
+
+    def mount_host(self, label: str, application: Any) -> None:
+        """Serve hosts of the form NAME.`label`.REGION.amazonaws.com by another WSGI application."""
+        self._front.mount_host(label, application)
 
     def stop(self) -> None:
         """End everything that was started, the last first. Idempotent."""

@@ -38,6 +38,26 @@ def _retag(work: Work, physical_id: str, old: Properties, new: Properties) -> No
         client.create_tags(Resources=[physical_id], Tags=tags)
 
 
+def _dissolved(work: Work, action: str, **parameters: Any) -> None:
+    """Delete what may still be in use for a while, as interfaces linger after their owner has gone."""
+    failed: list[ClientError] = []
+
+    def done() -> bool:
+        try:
+            gone(getattr(work.client("ec2"), action), **parameters)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "DependencyViolation":
+                raise
+            failed[:] = [error]
+            return False
+        return True
+
+    try:
+        work.wait(action, done, seconds=600, every=15)
+    except ResourceError:
+        raise failed[0] from None
+
+
 class _Plain(ResourceType):
     """A resource that one call creates, one deletes, and whose tags alone may change."""
 
@@ -108,7 +128,7 @@ class Vpc(ResourceType):
         return Made(vpc, attributes)
 
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
-        gone(work.client("ec2").delete_vpc, VpcId=physical_id)
+        _dissolved(work, "delete_vpc", VpcId=physical_id)
 
 
 @resource
@@ -144,7 +164,7 @@ class Subnet(ResourceType):
         return Made(subnet["SubnetId"], {name: subnet[name] for name in names if name in subnet})
 
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
-        gone(work.client("ec2").delete_subnet, SubnetId=physical_id)
+        _dissolved(work, "delete_subnet", SubnetId=physical_id)
 
 
 @resource
@@ -221,6 +241,24 @@ class NatGateway(_Plain):
     TYPE = "AWS::EC2::NatGateway"
     kind, create_operation, answer = "natgateway", "CreateNatGateway", ("NatGateway", "NatGatewayId")
     delete_operation, id_name, id_attribute = "delete_nat_gateway", "NatGatewayId", "NatGatewayId"
+
+    def create(self, work: Work, properties: Properties) -> Made:
+        made = super().create(work, properties)
+        work.exists(made.physical_id)
+        work.wait(made.physical_id, lambda: self._state(work, made.physical_id) == "available", seconds=900)
+        return made
+
+    def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
+        super().delete(work, physical_id, properties)
+        work.wait(physical_id, lambda: self._state(work, physical_id) == "deleted", seconds=900)
+
+    @staticmethod
+    def _state(work: Work, physical_id: str) -> str:
+        try:
+            found = work.client("ec2").describe_nat_gateways(NatGatewayIds=[physical_id])["NatGateways"]
+        except ClientError:
+            return "deleted"
+        return str(found[0]["State"]) if found else "deleted"
 
 
 @resource
@@ -336,7 +374,7 @@ class SecurityGroup(ResourceType):
         return Made(physical_id, {"GroupId": physical_id, **picked(new, "VpcId")})
 
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
-        gone(work.client("ec2").delete_security_group, GroupId=physical_id)
+        _dissolved(work, "delete_security_group", GroupId=physical_id)
 
 
 class _Rule(ResourceType):
