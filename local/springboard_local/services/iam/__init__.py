@@ -7,8 +7,9 @@ the like), `verify_sigv4`, `tags_of`, and `vpc_role_problem`.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
@@ -33,7 +34,7 @@ from springboard_local.services.iam.principals import (
     session_token_of,
 )
 from springboard_local.services.iam.resource_policies import resource_policies
-from springboard_local.services.iam.resources import Question, questions
+from springboard_local.services.iam.resources import Question, key_arn, questions
 from springboard_local.services.iam.signature import SignatureFailure, verify_sigv4
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "Credentials",
-    "NotAuthorized",
+    "NotAuthorizedError",
     "Principal",
     "Question",
     "SignatureFailure",
@@ -52,11 +53,15 @@ __all__ = (
     "existing_tags",
     "install",
     "is_allowed",
+    "key_arn",
     "principal_of",
     "register_administrator",
     "reset",
+    "role_allows",
+    "role_named",
     "secret_of",
     "tags_of",
+    "trust_problem",
     "verify_sigv4",
     "vpc_role_problem",
 )
@@ -65,7 +70,7 @@ _ROOT = ("AWS", f"arn:aws:iam::{ACCOUNT}:root")
 _enforced = True
 
 
-class NotAuthorized(Exception):
+class NotAuthorizedError(Exception):
     """A service may not do what it was asked to."""
 
 
@@ -94,7 +99,7 @@ def reset(_: Cloud) -> None:
 # one call
 
 
-def authorize(call: Call) -> Denial | None:
+def authorize(call: Call) -> Denial | None:  # noqa: PLR0911 - one refusal after the other, as AWS looks
     """Whether the caller may make this call; fills `call.principal`."""
     if not call.access_key:
         return _anonymous(call)
@@ -139,11 +144,24 @@ def _ask_dependents(call: Call, principal: Principal, policies: Policies, keys: 
         if (reason := _refused(principal, policies, question, keys)) is not None:
             return _denial(call, principal, question, reason)
     for each in made:
-        iam_backends[ACCOUNT]["aws"].create_service_linked_role(each.service, "", "")
+        _create(each)
     return None
 
 
-def _refused(principal: Principal, policies: Policies, question: Question, keys: Keys) -> str | None:
+def _create(linked: ServiceLinkedRole) -> None:
+    """The role as AWS makes it on the way, under AWS's own name for it."""
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": linked.service}, "Action": "sts:AssumeRole"}],
+    }
+    iam_backends[ACCOUNT]["aws"].create_role(
+        linked.role, json.dumps(trust), f"/aws-service-role/{linked.service}/", None, "", [], "3600"
+    )
+
+
+def _refused(  # noqa: C901, PLR0911 - AWS's policy evaluation, in AWS's order
+    principal: Principal, policies: Policies, question: Question, keys: Keys
+) -> str | None:
     """None if it is allowed, or else AWS's words for why it is not."""
     service = question.action.partition(":")[0]
     context = {**keys, **resource_keys(service, question.resource), **question.context}
@@ -184,6 +202,14 @@ def _unfit_role(call: Call) -> Denial | None:
         return None
     problem = vpc_role_problem(str(role))
     return Denial("InvalidParameterValueException", problem, 400) if problem else None
+
+
+def role_allows(role_arn: str, action: str, resource: str) -> bool:
+    """Whether a role's own policies allow an action; for checks that a service makes ahead of its calls."""
+    if not _enforced:
+        return True
+    role = role_named(role_arn)
+    return role is not None and verdict(role_policies(role).identity, Request(action, resource, {})) == "allow"
 
 
 def vpc_role_problem(role_arn: str) -> str | None:
@@ -227,6 +253,18 @@ def _assume(call: Call, principal: Principal) -> Denial | None:
     return _denial(call, principal, question, reason or "")
 
 
+def trust_problem(role_arn: str, service: str, source_arn: str | None = None) -> str | None:
+    """None if the role may be assumed by `service` ("lambda.amazonaws.com"), or else why not."""
+    role = role_named(role_arn)
+    if role is None:
+        return f"{service} cannot assume {role_arn}: there is no such role"
+    request = Request("sts:AssumeRole", role_arn, _service_keys(source_arn), frozenset({("Service", service)}))
+    trust = document_text(role.assume_role_policy_document)
+    if _enforced and verdict((trust,), request, of_resource=True) != "allow":
+        return f"{service} cannot assume {role_arn}: its trust policy does not allow it"
+    return None
+
+
 def assume_for_service(
     role_arn: str,
     service: str,
@@ -236,14 +274,9 @@ def assume_for_service(
     seconds: int = 3_600,
     region: str = "eu-west-1",
 ) -> Credentials:
-    """Keys of a role for a service ("lambda.amazonaws.com"); NotAuthorized if its trust policy says no."""
-    role = role_named(role_arn)
-    if role is None:
-        raise NotAuthorized(f"{service} cannot assume {role_arn}: there is no such role")
-    request = Request("sts:AssumeRole", role_arn, _service_keys(source_arn), frozenset({("Service", service)}))
-    trust = document_text(role.assume_role_policy_document)
-    if _enforced and verdict((trust,), request, of_resource=True) != "allow":
-        raise NotAuthorized(f"{service} cannot assume {role_arn}: its trust policy does not allow it")
+    """Keys of a role for a service ("lambda.amazonaws.com"); NotAuthorizedError if its trust policy says no."""
+    if problem := trust_problem(role_arn, service, source_arn):
+        raise NotAuthorizedError(problem)
     assumed = sts_backends[ACCOUNT]["aws"].assume_role(region, session, role_arn, None, seconds, None)
     return Credentials(assumed.access_key_id, assumed.secret_access_key, assumed.session_token)
 

@@ -145,7 +145,7 @@ def _role(arn: str) -> Any:
 
 
 def role_named(name_or_arn: str) -> Any:
-    """moto's role of that name, or of the ARN if the path is right too; None if there is none."""
+    """Moto's role of that name, or of the ARN if the path is right too; None if there is none."""
     role = _role(name_or_arn)
     return None if role is None or (name_or_arn.startswith("arn:") and role.arn != name_or_arn) else role
 

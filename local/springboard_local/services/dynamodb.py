@@ -1,0 +1,236 @@
+"""DynamoDB: one request at a time, and transactions that neither copy the table nor tear it.
+
+moto's tables have no lock: two conditional writes at once could both win.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import threading
+from typing import TYPE_CHECKING, Any
+
+from moto.dynamodb import models, responses
+from moto.dynamodb.comparisons import get_filter_expression
+from moto.dynamodb.exceptions import (
+    ConditionalCheckFailed,
+    MockValidationException,
+    MultipleTransactionsException,
+    TooManyTransactionsException,
+    TransactionCanceledException,
+    TransactWriteSingleOpException,
+)
+from moto.dynamodb.models import table as table_module
+from moto.dynamodbstreams import responses as stream_responses
+
+from springboard_local.services.mending import Mending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from springboard_local.cloud import Cloud
+
+# Guards all tables of the process; whoever reads or writes them past the API takes it too.
+lock = threading.RLock()
+
+_mending = Mending()
+_cloud: Cloud | None = None
+
+# moto gives every stream one shard of this name.
+SHARD = "shardId-00000001541626099285-f35f62ef"
+
+_KINDS = {"ConditionCheck", "Put", "Delete", "Update"}
+
+
+def install(cloud: Cloud) -> None:
+    """Put the lock around every request and every operation of the backend."""
+    global _cloud  # noqa: PLW0603 - one cloud per process, as moto's backends are
+    _cloud = cloud
+    _mending.undo()
+    backend = models.DynamoDBBackend
+    guarded = {
+        name: _guarded(method)
+        for name, method in vars(backend).items()
+        if callable(method) and not name.startswith("_") and not isinstance(method, staticmethod)
+    }
+    _mending.replace(backend, **{**guarded, "transact_write_items": _guarded(_transact_write_items)})
+    for handler in (responses.DynamoHandler, stream_responses.DynamoDBStreamsHandler):
+        _mending.replace(handler, call_action=_guarded(handler.call_action))
+    _mending.replace(table_module.StreamShard, add=_add_to_stream)
+
+
+def close(_: Cloud) -> None:
+    """Give moto its own methods back."""
+    global _cloud  # noqa: PLW0603 - see install
+    _cloud = None
+    _mending.undo()
+
+
+def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def guarded(*arguments: Any, **named: Any) -> Any:
+        with lock:
+            return method(*arguments, **named)
+
+    return guarded
+
+
+# transactions
+
+
+def _transact_write_items(self: Any, transact_items: list[dict[str, Any]]) -> None:
+    """All or nothing: every condition is looked at first, then everything is written."""
+    if len(transact_items) > 100:
+        raise TooManyTransactionsException
+    if any(len(item) != 1 for item in transact_items):
+        raise TransactWriteSingleOpException
+    operations = [next(iter(item.items())) for item in transact_items]
+    keys = [_key(self, kind, operation) for kind, operation in operations]
+    named = [
+        (operation["TableName"], str(sorted(key.items()))) for (_, operation), key in zip(operations, keys, strict=True)
+    ]
+    if len(set(named)) < len(named):
+        raise MultipleTransactionsException
+    reasons = [_unmet(self, operation, key) for (_, operation), key in zip(operations, keys, strict=True)]
+    if any(code for code, _, _ in reasons):
+        raise TransactionCanceledException(reasons)
+    _write_all(self, operations, keys)
+
+
+def _key(backend: Any, kind: str, operation: dict[str, Any]) -> dict[str, Any]:
+    if kind not in _KINDS:
+        raise MockValidationException(f"Unsupported transaction operation {kind}")
+    table = backend.get_table(operation["TableName"])
+    if kind != "Put":
+        return dict(operation["Key"])
+    names = [table.hash_key_attr, *([table.range_key_attr] if table.range_key_attr else [])]
+    missing = [name for name in names if name not in operation["Item"]]
+    if missing:
+        message = f"One or more parameter values were invalid: Missing the key {missing[0]} in the item"
+        raise MockValidationException(message)
+    return {name: operation["Item"][name] for name in names}
+
+
+type Reason = tuple[str | None, str | None, dict[str, Any] | None]
+
+
+def _unmet(backend: Any, operation: dict[str, Any], key: dict[str, Any]) -> Reason:
+    expression = operation.get("ConditionExpression")
+    if expression is None:
+        return None, None, None
+    condition = get_filter_expression(
+        expression, operation.get("ExpressionAttributeNames"), operation.get("ExpressionAttributeValues")
+    )
+    current = backend.get_item(operation["TableName"], key)
+    if condition.expr(current):
+        return None, None, None
+    shown = operation.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and current
+    return "ConditionalCheckFailed", "The conditional request failed", _image(current) if shown else None
+
+
+def _write_all(backend: Any, operations: list[tuple[str, dict[str, Any]]], keys: list[dict[str, Any]]) -> None:
+    undo: list[Callable[[], None]] = []
+    try:
+        for (kind, operation), key in zip(operations, keys, strict=True):
+            if kind != "ConditionCheck":
+                undo.append(_snapshot(backend.get_table(operation["TableName"]), key))
+                _write(backend, kind, operation, key)
+    except Exception as error:
+        for each in reversed(undo):
+            each()
+        if isinstance(error, ConditionalCheckFailed):
+            raise TransactionCanceledException([("ConditionalCheckFailed", str(error.message), None)]) from error
+        raise
+
+
+def _write(backend: Any, kind: str, operation: dict[str, Any], key: dict[str, Any]) -> None:
+    names = operation.get("ExpressionAttributeNames")
+    values = operation.get("ExpressionAttributeValues")
+    table = operation["TableName"]
+    # moto looks for the names and values of the condition too, so it is given again; it holds by now.
+    condition = {
+        "condition_expression": operation.get("ConditionExpression"),
+        "expression_attribute_names": names,
+        "expression_attribute_values": values,
+    }
+    match kind:
+        case "Put":
+            backend.put_item(table, operation["Item"], **condition)
+        case "Delete":
+            backend.delete_item(table, key, **condition)
+        case "Update":
+            backend.update_item(table, key, update_expression=operation["UpdateExpression"], **condition)
+
+
+def _snapshot(table: Any, key: dict[str, Any]) -> Callable[[], None]:
+    """How to put one item, and the stream, back as they are now."""
+    hash_key = models.DynamoType(key[table.hash_key_attr])
+    range_key = models.DynamoType(key[table.range_key_attr]) if table.range_key_attr else None
+    held = table.items.get(hash_key)
+    item = copy.deepcopy(held.get(range_key) if range_key and held else held)
+    shard = table.stream_shard
+    length = len(shard.items) if shard else 0
+
+    def put_back() -> None:
+        if shard:
+            del shard.items[length:]
+        if range_key is None:
+            if item is None:
+                table.items.pop(hash_key, None)
+            else:
+                table.items[hash_key] = item
+        elif item is None:
+            table.items.get(hash_key, {}).pop(range_key, None)
+        else:
+            table.items[hash_key][range_key] = item
+
+    return put_back
+
+
+def _image(item: Any) -> dict[str, Any]:
+    attributes: dict[str, Any] = copy.deepcopy(item.to_json()["Attributes"])
+    return attributes
+
+
+# streams
+
+
+def _add_to_stream(self: Any, old: Any, new: Any) -> None:
+    """Record a change; who reads the stream is told, and reads it later."""
+    if old is not None and new is not None and old == new:
+        return  # a write that changes nothing leaves no record
+    number = len(self.items) + self.starting_sequence_number
+    event = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
+    kind = self.table.stream_specification["StreamViewType"]
+    record = table_module.StreamRecord(self.table, kind, event, old, new, number)
+    record.record["awsRegion"] = self.table.table_arn.split(":")[3]
+    change = record.record["dynamodb"] = copy.deepcopy(record.record["dynamodb"])
+    if _cloud is not None:
+        change["ApproximateCreationDateTime"] = _cloud.clock.now().replace(microsecond=0)
+    self.items.append(record)
+    from springboard_local.services import streams  # noqa: PLC0415 - it needs the lock of this module
+
+    streams.written(self.table)
+
+
+def records(table: Any, start: int, limit: int) -> tuple[list[dict[str, Any]], int]:
+    """The stream's records from a position on, and the position behind them."""
+    with lock:
+        shard = table.stream_shard
+        found = [copy.deepcopy(each.to_json()) for each in (shard.items[start : start + limit] if shard else ())]
+    return found, start + len(found)
+
+
+def stream_end(table: Any) -> int:
+    """The position behind the stream's last record."""
+    with lock:
+        return len(table.stream_shard.items) if table.stream_shard else 0
+
+
+def all_tables() -> Iterator[Any]:
+    """Every table of the account, in whichever region."""
+    from springboard_local.cloud import ACCOUNT  # noqa: PLC0415
+
+    with lock:
+        tables = [table for each in models.dynamodb_backends[ACCOUNT].values() for table in each.tables.values()]
+    yield from tables
