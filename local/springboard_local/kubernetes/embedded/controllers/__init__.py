@@ -1,0 +1,1 @@
+"""Level-triggered controllers: what kube-controller-manager, kube-scheduler and the kubelets do."""

@@ -1,0 +1,105 @@
+"""What every controller works with."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from springboard_local.kubernetes.embedded.objects import (
+    EVENTS,
+    NAMESPACES,
+    PODS,
+    Key,
+    Obj,
+    is_terminating,
+    name_of,
+    namespace_of,
+    now,
+    uid_of,
+)
+from springboard_local.kubernetes.embedded.registry import CONTROLLER_MANAGER, Write
+
+if TYPE_CHECKING:
+    from springboard_local.kubernetes.embedded.controllers.manager import Manager
+    from springboard_local.kubernetes.embedded.faults import Faults
+    from springboard_local.kubernetes.embedded.registry import Registry
+    from springboard_local.kubernetes.embedded.store import Store
+
+_EVENTS_KEPT = 2000
+
+
+@dataclass
+class Context:
+    """Store, write path, queue and faults of one cluster."""
+
+    store: Store
+    registry: Registry
+    manager: Manager
+    faults: Faults
+
+    def create(self, key: Key, namespace: str, obj: Obj, manager: str = CONTROLLER_MANAGER) -> Obj:
+        """Create an object as a controller does."""
+        resource = self.registry.resource(key)
+        full = {"apiVersion": resource.api_version, "kind": resource.kind, **obj}
+        return self.registry.create(resource, namespace, full, Write(manager))
+
+    def remove(self, key: Key, obj: Obj, policy: str = "Background") -> None:
+        """Delete an object as a controller does."""
+        self.registry.remove(key, obj, policy)
+
+    def pods_of(self, owner: Obj) -> list[Obj]:
+        """The pods that `owner` manages."""
+        places = (place for place in self.store.owned_by(uid_of(owner)) if place[0] == PODS)
+        return [pod for place in places if (pod := self.store.get(*place))]
+
+    def record(self, about: Obj, kind: str, reason: str, message: str, component: str, field: str = "", host: str = "") -> None:  # fmt: skip  # noqa: E501
+        """Write an Event, or count one that is there already. `kind` is Normal or Warning."""
+        namespace = namespace_of(about) or "default"
+        space = self.store.get(NAMESPACES, "", namespace)
+        if space is None or is_terminating(space):
+            return
+        uid = uid_of(about)
+        for (space_name, _), event in reversed(self.store.objects[EVENTS].items()):
+            same = (event.get("reason"), event.get("message"), event["involvedObject"].get("uid"))
+            if space_name == namespace and same == (reason, message, uid):
+                counted = {**event, "count": event["count"] + 1, "lastTimestamp": now()}
+                self.store.replace(EVENTS, {**counted, "metadata": dict(event["metadata"])})
+                return
+        self._forget_old_events()
+        self.store.create(EVENTS, self._event(about, namespace, kind, reason, message, component, field, host))
+
+    def _forget_old_events(self) -> None:
+        events = self.store.objects[EVENTS]
+        if len(events) >= _EVENTS_KEPT:  # a genuine server forgets them after an hour
+            self.store.remove(EVENTS, next(iter(events.values())))
+
+    @staticmethod
+    def _event(about: Obj, namespace: str, kind: str, reason: str, message: str, component: str, field: str, host: str) -> Obj:  # fmt: skip  # noqa: E501
+        meta = about["metadata"]
+        involved = {
+            "kind": about["kind"],
+            "namespace": meta.get("namespace"),
+            "name": meta["name"],
+            "uid": meta["uid"],
+            "apiVersion": about["apiVersion"],
+            "resourceVersion": meta.get("resourceVersion"),
+            "fieldPath": field,
+        }
+        source = {"component": component, "host": host}
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{name_of(about)}.{time.time_ns():x}", "namespace": namespace},
+            "involvedObject": {k: v for k, v in involved.items() if v},
+            "reason": reason,
+            "message": message,
+            "source": {k: v for k, v in source.items() if v},
+            "firstTimestamp": now(),
+            "lastTimestamp": now(),
+            "count": 1,
+            "type": kind,
+            "eventTime": None,
+            "reportingComponent": component,
+            "reportingInstance": host,
+        }

@@ -1,0 +1,651 @@
+"""The REST layer of one cluster: TLS, routes, lists, watches, subresources."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from springboard_local.kubernetes.embedded import discovery, evictions, protobuf, tables
+from springboard_local.kubernetes.embedded.catalog import UNSERVED_SUBRESOURCES, Resource
+from springboard_local.kubernetes.embedded.container_log import ContainerLogs
+from springboard_local.kubernetes.embedded.errors import (
+    ApiError,
+    bad_request,
+    expired,
+    internal_error,
+    method_not_allowed,
+    no_such_path,
+    unauthorized,
+    unsupported_media_type,
+)
+from springboard_local.kubernetes.embedded.objects import (
+    ENDPOINTS,
+    PODS,
+    Obj,
+    clone,
+    labels_of,
+    name_of,
+    namespace_of,
+    set_condition,
+    uid_of,
+)
+from springboard_local.kubernetes.embedded.patches import PatchError, json_patch, merge_patch
+from springboard_local.kubernetes.embedded.registry import Write, read_body
+from springboard_local.kubernetes.embedded.selectors import parse_field_selector, parse_label_selector
+from springboard_local.kubernetes.lane import Attributes, User
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from ssl import SSLContext
+
+    from springboard_local.kubernetes.embedded.access import Access
+    from springboard_local.kubernetes.embedded.controllers.kubelet import Kubelets
+    from springboard_local.kubernetes.embedded.registry import Registry
+    from springboard_local.kubernetes.embedded.store import Change
+
+log = logging.getLogger(__name__)
+
+_HEALTH_PATHS = frozenset({"/healthz", "/livez", "/readyz"})
+_REVIEW_GROUPS = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
+# Kinds whose DELETE answers with the object rather than a Status.
+_RETURNS_DELETED = frozenset({"Pod", "Service", "ServiceAccount", "PodTemplate", "ResourceQuota"})
+_SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+_BOOKMARK_SECONDS = 60.0
+
+
+def _json(body: Any, status: int = 200, warnings: Iterable[str] = ()) -> web.Response:
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    response = web.Response(status=status, text=text, content_type="application/json")
+    for warning in warnings:
+        escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.add("Warning", f'299 - "{escaped}"')
+    return response
+
+
+def _plain_json(body: bytes, content_type: str) -> web.Response:
+    return web.Response(body=body, headers={"Content-Type": content_type, "Vary": "Accept"})
+
+
+@dataclass
+class Call:
+    """One request for a resource."""
+
+    request: web.BaseRequest
+    user: User
+    verb: str
+    resource: Resource
+    namespace: str
+    name: str
+    subresource: str
+    body: bytes = b""
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing shall be stored."""
+        return self.request.query.get("dryRun") == "All"
+
+    @property
+    def write(self) -> Write:
+        """How the client writes, by its query."""
+        query = self.request.query
+        agent = self.request.headers.get("User-Agent", "unknown").split("/")[0]
+        patched = self.request.headers.get("Content-Type", "").startswith("application/apply-patch")
+        return Write(
+            manager=query.get("fieldManager") or ("" if patched else agent),
+            dry_run=self.dry_run,
+            validation=query.get("fieldValidation") or "Warn",
+            subresource=self.subresource if self.subresource == "status" else "",
+            force=query.get("force") in ("true", "1"),
+        )
+
+    @property
+    def wants_table(self) -> bool:
+        """Whether the first choice of the client is a Table."""
+        return "as=Table" in self.request.headers.get("Accept", "").split(",")[0]
+
+    def load(self) -> Any:
+        """The body as JSON."""
+        if self.body.startswith(protobuf.MAGIC):
+            try:
+                return protobuf.decode(self.body)
+            except (ValueError, KeyError, IndexError) as error:
+                raise bad_request(f"the body can't be decoded: {error}") from error
+        return read_body(self.body) if self.body else {}
+
+
+class ApiServer:
+    """Serves a registry over HTTPS."""
+
+    def __init__(self, registry: Registry, access: Access, kubelets: Kubelets) -> None:
+        self._registry = registry
+        self._store = registry.store
+        self._access = access
+        self._logs = ContainerLogs(kubelets)
+        self._documents: dict[tuple[str, str], bytes] = {}
+        self._closing = asyncio.Event()
+        self._runner: web.ServerRunner | None = None
+
+    # Life
+
+    async def start(self, context: SSLContext) -> int:
+        """Listen on a free port of the loopback interface."""
+        server = web.Server(self._handle, access_log=None)
+        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.5)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=context)
+        await site.start()
+        port: int = self._runner.addresses[0][1]
+        return port
+
+    async def stop(self) -> None:
+        """End watches, close the port."""
+        self._closing.set()
+        runner, self._runner = self._runner, None
+        if runner:
+            await runner.cleanup()
+
+    def version_changed(self) -> None:
+        """Forget documents of the version before."""
+        self._documents.clear()
+
+    # Routing
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await self._route(request)
+        except ApiError as error:
+            response = _json(error.status, error.code)
+            response.headers.update(error.headers)
+            return response
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # a fault of ours is answered as a genuine server answers its own
+            log.exception("%s %s failed", request.method, request.path)
+            return _json(internal_error(repr(error)).status, 500)
+
+    async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.path.rstrip("/")
+        if path in _HEALTH_PATHS or path.startswith(tuple(f"{p}/" for p in _HEALTH_PATHS)):
+            return web.Response(text="ok")
+        if path == "/version":
+            return _json(discovery.version_info(self._registry.catalog))
+        user = await self._user(request)
+        parts = path.strip("/").split("/")
+        if parts[0] in ("api", "apis") and len(parts) > (2 if parts[0] == "api" else 3):
+            return await self._resource_request(request, user, parts)
+        await self._authorize(Attributes(user, request.method.lower(), path=request.path))
+        if request.method != "GET":
+            raise method_not_allowed()
+        return self._document(request, parts)
+
+    async def _user(self, request: web.BaseRequest) -> User:
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        user = await self._access.authenticate(token.strip()) if kind.lower() == "bearer" and token else None
+        if user is None:
+            raise unauthorized()
+        name = request.headers.get("Impersonate-User")
+        if name is None:
+            return user
+        groups = tuple(request.headers.getall("Impersonate-Group", []))
+        await self._authorize(Attributes(user, "impersonate", resource="users", name=name))
+        for group in groups:
+            await self._authorize(Attributes(user, "impersonate", resource="groups", name=group))
+        return User(name, (*groups, "system:authenticated"))
+
+    async def _authorize(self, attributes: Attributes) -> None:
+        allowed, _ = await self._access.authorize(attributes)
+        if allowed:
+            return
+        who = f'User "{attributes.user.username}" cannot {attributes.verb}'
+        if attributes.path:
+            raise ApiError(403, "Forbidden", f'forbidden: {who} path "{attributes.path}"')
+        plural = attributes.resource.partition("/")[0]
+        qualified = f"{plural}.{attributes.group}" if attributes.group else plural
+        name = f' "{attributes.name}"' if attributes.name else ""
+        where = f'in the namespace "{attributes.namespace}"' if attributes.namespace else "at the cluster scope"
+        message = (
+            f"{qualified}{name} is forbidden: {who} "
+            f'resource "{attributes.resource}" in API group "{attributes.group}" {where}'
+        )
+        details = {"name": attributes.name, "group": attributes.group, "kind": plural}
+        raise ApiError(403, "Forbidden", message, {k: v for k, v in details.items() if v})
+
+    def _document(self, request: web.BaseRequest, parts: list[str]) -> web.Response:
+        catalog = self._registry.catalog
+        wants_aggregated = "g=apidiscovery.k8s.io;v=v2" in request.headers.get("Accept", "").replace(" ", "")
+        match parts:
+            case ["api"] | ["apis"] if wants_aggregated:
+                return _plain_json(discovery.aggregated(catalog, core=parts == ["api"]), discovery.AGGREGATED)
+            case ["api"]:
+                return _json(discovery.api_versions(request.host))
+            case ["apis"]:
+                return _json(discovery.group_list(catalog))
+            case ["apis", group]:
+                return _json(discovery.group(catalog, group))
+            case ["api", version]:
+                return _json(discovery.resource_list(catalog, "", version))
+            case ["apis", group, version]:
+                return _json(discovery.resource_list(catalog, group, version))
+            case ["openapi", "v3"]:
+                return _json(discovery.openapi_index(catalog))
+            case ["openapi", "v3", "api", version]:
+                return self._openapi("", version)
+            case ["openapi", "v3", "apis", group, version]:
+                return self._openapi(group, version)
+        raise no_such_path()
+
+    def _openapi(self, group: str, version: str) -> web.Response:
+        if (group, version) not in self._documents:
+            document = discovery.openapi_document(self._registry.catalog, group, version)
+            self._documents[group, version] = json.dumps(document, separators=(",", ":")).encode()
+        return _plain_json(self._documents[group, version], "application/json")
+
+    async def _resource_request(self, request: web.BaseRequest, user: User, parts: list[str]) -> web.StreamResponse:
+        call = self._call(request, user, parts)
+        space = call.namespace or (call.name if call.resource.plural == "namespaces" else "")
+        shown = call.resource.plural + (f"/{call.subresource}" if call.subresource else "")
+        await self._authorize(Attributes(user, call.verb, call.resource.group, shown, space, call.name))
+        _check_served(call)
+        if request.can_read_body:
+            call.body = await request.read()
+        if "cbor" in request.headers.get("Content-Type", ""):
+            raise unsupported_media_type(("application/json", "application/yaml"))
+        if call.resource.key == ENDPOINTS and call.resource.group == "":
+            call.warnings.append("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
+        if call.subresource:
+            return await self._subresource(call)
+        match call.verb:
+            case "get":
+                return self._shown(call, self._registry.find(call.resource, call.namespace, call.name))
+            case "list":
+                return self._list(call)
+            case "watch":
+                return await self._watch(call)
+            case "create":
+                return await self._create(call)
+            case "update":
+                return self._update(call)
+            case "patch":
+                return self._patch(call)
+            case "delete":
+                return self._delete(call)
+        return self._delete_collection(call)
+
+    def _call(self, request: web.BaseRequest, user: User, parts: list[str]) -> Call:
+        group, version, rest = ("", parts[1], parts[2:]) if parts[0] == "api" else (parts[1], parts[2], parts[3:])
+        namespace = ""
+        if rest[0] == "namespaces" and len(rest) > 2 and (group or rest[2] not in ("status", "finalize")):
+            namespace, rest = rest[1], rest[2:]
+        resource = self._registry.catalog.by_path.get((group, version, rest[0]))
+        if resource is None or (namespace and not resource.namespaced):
+            raise no_such_path()
+        name, subresource = (rest[1] if len(rest) > 1 else ""), "/".join(rest[2:])
+        if name and resource.namespaced and not namespace:
+            raise no_such_path()
+        verb = _verb(request, named=bool(name))
+        return Call(request, user, verb, resource, namespace, name, subresource)
+
+    # Answers
+
+    def _shown(self, call: Call, obj: Obj, status: int = 200) -> web.Response:
+        if call.wants_table:
+            meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+            include = call.request.query.get("includeObject", "Metadata")
+            return _json(tables.render(call.resource.kind, [obj], meta, include), status, call.warnings)
+        return _json(obj, status, call.warnings)
+
+    def _filter(self, call: Call) -> Callable[[Obj], bool]:
+        query = call.request.query
+        by_label = parse_label_selector(query.get("labelSelector", ""))
+        by_field = parse_field_selector(query.get("fieldSelector", ""), call.resource.kind)
+        return lambda obj: by_label(labels_of(obj)) and by_field(obj)
+
+    def _list(self, call: Call) -> web.Response:
+        query, revision = call.request.query, self._store.revision
+        _check_list_version(query.get("resourceVersion", ""), revision)
+        items = self._store.list(call.resource.key, call.namespace, self._filter(call))
+        meta: Obj = {"resourceVersion": str(revision)}
+        if query.get("continue"):
+            start, snapshot = _read_continue(query["continue"])
+            if not self._store.knows(snapshot):
+                raise expired(
+                    "The provided continue parameter is too old to display a consistent list result. You can start a new "
+                    "list without the continue parameter."
+                )
+            items = [obj for obj in items if (namespace_of(obj), name_of(obj)) > start]
+            meta["resourceVersion"] = str(snapshot)
+        limit = _number(query.get("limit"), "limit")
+        if limit and len(items) > limit:
+            last = items[limit - 1]
+            meta["continue"] = _continue(int(meta["resourceVersion"]), last)
+            if not query.get("labelSelector") and not query.get("fieldSelector"):
+                meta["remainingItemCount"] = len(items) - limit
+            items = items[:limit]
+        if call.wants_table:
+            include = query.get("includeObject", "Metadata")
+            return _json(tables.render(call.resource.kind, items, meta, include), warnings=call.warnings)
+        return _json(_list_of(call.resource, items, meta), warnings=call.warnings)
+
+    # Watch
+
+    async def _watch(self, call: Call) -> web.StreamResponse:
+        query = call.request.query
+        wanted = self._filter(call)
+
+        def selects(obj: Obj | None) -> bool:
+            return obj is not None and (not call.namespace or namespace_of(obj) == call.namespace) and wanted(obj)
+
+        queue: asyncio.Queue[Change] = asyncio.Queue()
+        stop_listening = self._store.listen(lambda c: queue.put_nowait(c) if c.key == call.resource.key else None)
+        response = web.StreamResponse(
+            headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
+        )
+        frames = _Frames(call)
+        try:
+            start, backlog = self._backlog(call, selects)
+            await response.prepare(call.request)
+            for kind, obj in backlog:
+                await response.write(frames.frame(kind, obj))
+            if query.get("sendInitialEvents") == "true":
+                await response.write(frames.bookmark(start, initial=True))
+            if not backlog or backlog[-1][0] != "ERROR":
+                await self._stream(call, response, frames, queue, start, selects)
+        except ConnectionError:
+            pass
+        finally:
+            stop_listening()
+        return response
+
+    def _backlog(self, call: Call, selects: Callable[[Obj | None], bool]) -> tuple[int, list[tuple[str, Obj]]]:
+        query = call.request.query
+        version, start = query.get("resourceVersion", ""), self._store.revision
+        if query.get("sendInitialEvents") == "true" or version in ("", "0"):
+            return start, [("ADDED", o) for o in self._store.list(call.resource.key, call.namespace, selects)]
+        since = _number(version, "resourceVersion")
+        if not self._store.knows(since):
+            error = expired(f"too old resource version: {since} ({start})")
+            return start, [("ERROR", error.status)]
+        seen = (_seen(change, selects) for change in self._store.since(call.resource.key, since))
+        return max(start, since), [event for event in seen if event]
+
+    async def _stream(  # noqa: PLR0917
+        self,
+        call: Call,
+        response: web.StreamResponse,
+        frames: _Frames,
+        queue: asyncio.Queue[Change],
+        start: int,
+        selects: Callable[[Obj | None], bool],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        seconds = _number(call.request.query.get("timeoutSeconds"), "timeoutSeconds") or 1800 + secrets.randbelow(1800)
+        end = loop.time() + seconds
+        bookmarks = call.request.query.get("allowWatchBookmarks") in ("true", "1")
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            while (left := end - loop.time()) > 0 and not closing.done():
+                getter = asyncio.ensure_future(queue.get())
+                wait = min(left, _BOOKMARK_SECONDS)
+                done, _ = await asyncio.wait({getter, closing}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+                if getter not in done:
+                    getter.cancel()
+                    if bookmarks and closing not in done:
+                        await response.write(frames.bookmark(self._store.revision))
+                    continue
+                change = getter.result()
+                event = _seen(change, selects) if change.revision > start else None
+                if event:
+                    await response.write(frames.frame(*event))
+        finally:
+            closing.cancel()
+
+    # Writes
+
+    async def _create(self, call: Call) -> web.Response:
+        body = call.load()
+        if call.resource.group in _REVIEW_GROUPS:
+            obj, _ = self._registry.decode(call.resource, body, "Ignore")
+            obj["metadata"].setdefault("creationTimestamp", None)
+            answer = await self._access.review(call.resource.kind, call.user, obj, call.namespace)
+            return _json(answer, 201)
+        obj, warnings = self._registry.decode(call.resource, body, call.write.validation)
+        call.warnings += warnings
+        space = call.namespace
+        if call.resource.namespaced and not space:
+            raise bad_request("an empty namespace may not be set during creation")
+        return self._shown(call, self._registry.create(call.resource, space, obj, call.write), 201)
+
+    def _update(self, call: Call) -> web.Response:
+        obj, warnings = self._registry.decode(call.resource, call.load(), call.write.validation)
+        call.warnings += warnings
+        old = self._registry.find(call.resource, call.namespace, call.name)
+        return self._shown(call, self._registry.update(call.resource, old, obj, call.write))
+
+    def _patch(self, call: Call) -> web.Response:
+        media_type = call.request.headers.get("Content-Type", "")
+        written = self._registry.patch(call.resource, call.namespace, call.name, media_type, call.body, call.write)
+        call.warnings += written.warnings
+        return self._shown(call, written.obj, 201 if written.created else 200)
+
+    def _options(self, call: Call) -> tuple[Obj, bool]:
+        """DeleteOptions of body and query, and whether it is a dry run."""
+        options = call.load() or {}
+        if not isinstance(options, dict):
+            raise bad_request("the body of a DELETE is a DeleteOptions object")
+        query = call.request.query
+        if "propagationPolicy" in query:
+            options.setdefault("propagationPolicy", query["propagationPolicy"])
+        if "gracePeriodSeconds" in query:
+            options.setdefault("gracePeriodSeconds", _number(query["gracePeriodSeconds"], "gracePeriodSeconds"))
+        return options, call.dry_run or "All" in (options.get("dryRun") or ())
+
+    def _delete(self, call: Call) -> web.Response:
+        options, dry_run = self._options(call)
+        obj = self._registry.find(call.resource, call.namespace, call.name)
+        deleted = self._registry.delete(call.resource, obj, options, dry_run=dry_run)
+        if deleted.gone and call.resource.kind not in _RETURNS_DELETED:
+            details = call.resource.details(call.name, uid=uid_of(obj))
+            return _json({**_SUCCESS, "details": details})
+        return _json(deleted.obj)
+
+    def _delete_collection(self, call: Call) -> web.Response:
+        options, dry_run = self._options(call)
+        items = self._store.list(call.resource.key, call.namespace, self._filter(call))
+        for obj in items:
+            self._registry.delete(call.resource, obj, options, dry_run=dry_run)
+        return _json(_list_of(call.resource, items, {"resourceVersion": str(self._store.revision)}))
+
+    # Subresources
+
+    async def _subresource(self, call: Call) -> web.StreamResponse:
+        if call.subresource == "status" and call.verb == "patch":
+            return self._patch(call)
+        obj = self._registry.find(call.resource, call.namespace, call.name)
+        match call.subresource:
+            case "status":
+                return self._shown(call, obj) if call.verb == "get" else self._update(call)
+            case "scale":
+                return self._scale(call, obj)
+            case "eviction":
+                options = (call.load() or {}).get("deleteOptions")
+                evictions.evict(self._registry, obj, options, dry_run=call.dry_run)
+                return _json({**_SUCCESS, "code": 201}, 201)
+            case "binding":
+                self._bind(call, obj)
+                return _json({**_SUCCESS, "code": 201}, 201)
+            case "log":
+                return await self._logs.answer(call.request, obj, self._is_gone)
+            case "token":
+                return _json(self._access.issue_token(obj, call.load() or {}), 201)
+            case "finalize":
+                return self._update(call)
+        raise method_not_allowed()
+
+    def _is_gone(self, pod: Obj) -> bool:
+        found = self._store.get(PODS, namespace_of(pod), name_of(pod))
+        return self._closing.is_set() or found is None or uid_of(found) != uid_of(pod)
+
+    def _bind(self, call: Call, pod: Obj) -> None:
+        target = (call.load() or {}).get("target") or {}
+        if pod["spec"].get("nodeName"):
+            why = f'pod {name_of(pod)} is already assigned to node "{pod["spec"]["nodeName"]}"'
+            raise ApiError(409, "Conflict", f'Operation cannot be fulfilled on pods/binding "{name_of(pod)}": {why}')
+
+        def change(bound: Obj) -> None:
+            bound["spec"]["nodeName"] = target.get("name", "")
+            set_condition(bound["status"], "PodScheduled", "True")
+
+        self._registry.edit(PODS, pod, change, manager=call.write.manager)
+
+    def _scale(self, call: Call, obj: Obj) -> web.Response:
+        if call.verb == "get":
+            return _json(_scale_of(obj))
+        scale = self._wanted_scale(call, obj)
+        replicas = (scale.get("spec") or {}).get("replicas", 0)
+        if not isinstance(replicas, int) or isinstance(replicas, bool):
+            raise bad_request("spec.replicas is a number")
+        fresh = clone(obj)
+        fresh["spec"]["replicas"] = replicas
+        version = (scale.get("metadata") or {}).get("resourceVersion")
+        fresh["metadata"]["resourceVersion"] = version or obj["metadata"]["resourceVersion"]
+        write = replace(call.write, subresource="scale")
+        return _json(_scale_of(self._registry.update(call.resource, obj, fresh, write)))
+
+    @staticmethod
+    def _wanted_scale(call: Call, obj: Obj) -> Obj:
+        body, current = call.load(), _scale_of(obj)
+        if call.verb == "update":
+            wanted: Obj = body
+        elif isinstance(body, list):
+            try:
+                wanted = json_patch(current, body)
+            except PatchError as error:
+                raise ApiError(422, "Invalid", str(error)) from error
+        else:
+            wanted = merge_patch(current, body)
+        return wanted
+
+
+class _Frames:
+    """Watch events as the client wants them: objects or Tables."""
+
+    def __init__(self, call: Call) -> None:
+        self._kind, self._api_version = call.resource.kind, call.resource.api_version
+        self._table = call.wants_table
+        self._include = call.request.query.get("includeObject", "Metadata")
+        self._first = True
+
+    def frame(self, kind: str, obj: Obj) -> bytes:
+        """One event."""
+        if self._table and kind != "ERROR":
+            meta = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+            obj = tables.render(self._kind, [obj], meta, self._include)
+            if not self._first:
+                obj["columnDefinitions"] = None
+            self._first = False
+        return self._line(kind, obj)
+
+    def bookmark(self, revision: int, *, initial: bool = False) -> bytes:
+        """An event that says only how far the watch has come."""
+        meta: Obj = {"resourceVersion": str(revision), "creationTimestamp": None}
+        if initial:
+            meta["annotations"] = {"k8s.io/initial-events-end": "true"}
+        return self._line("BOOKMARK", {"kind": self._kind, "apiVersion": self._api_version, "metadata": meta})
+
+    @staticmethod
+    def _line(kind: str, obj: Obj) -> bytes:
+        return json.dumps({"type": kind, "object": obj}, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+def _seen(change: Change, selects: Callable[[Obj | None], bool]) -> tuple[str, Obj] | None:
+    """A change as a watch with selectors sees it."""
+    before, after = selects(change.previous), change.type != "DELETED" and selects(change.obj)
+    if after:
+        return ("MODIFIED" if before else "ADDED"), change.obj
+    return ("DELETED", change.obj) if before else None
+
+
+def _verb(request: web.BaseRequest, *, named: bool) -> str:
+    watches = request.query.get("watch", "").lower() in ("1", "true")
+    verbs = {
+        "GET": "get" if named else "watch" if watches else "list",
+        "POST": "create",
+        "PUT": "update",
+        "PATCH": "patch",
+        "DELETE": "delete" if named else "deletecollection",
+    }
+    verb = verbs.get(request.method)
+    if verb is None or (verb in ("update", "patch") and not named):
+        raise method_not_allowed()
+    return verb
+
+
+def _check_served(call: Call) -> None:
+    """405 for verbs and 404 for subresources that are not there; plain words for those that can't be here."""
+    if call.subresource.partition("/")[0] in UNSERVED_SUBRESOURCES:
+        what = call.subresource.partition("/")[0]
+        message = f"{what} is not possible here: the containers of an embedded control plane are simulated"
+        raise ApiError(501, "NotImplemented", message)
+    if call.subresource:
+        if call.subresource not in call.resource.subresources:
+            raise no_such_path()
+    elif call.verb not in call.resource.verbs or (call.verb == "create" and call.name):
+        raise method_not_allowed()
+
+
+def _list_of(resource: Resource, items: list[Obj], meta: Obj) -> Obj:
+    # A list says kind and apiVersion once.
+    bare = [{k: v for k, v in obj.items() if k not in ("kind", "apiVersion")} for obj in items]
+    return {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": meta, "items": bare}
+
+
+def _scale_of(obj: Obj) -> Obj:
+    meta = {k: obj["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")}
+    selector = tables.format_selector(obj["spec"].get("selector"))
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": meta,
+        "spec": {"replicas": obj["spec"].get("replicas", 0)},
+        "status": {"replicas": obj.get("status", {}).get("replicas", 0), "selector": selector},
+    }
+
+
+def _number(text: str | None, name: str) -> int:
+    if not text:
+        return 0
+    try:
+        return int(text)
+    except ValueError:
+        raise bad_request(f"invalid {name}: {text!r} is not a number") from None
+
+
+def _check_list_version(text: str, revision: int) -> None:
+    wanted = _number(text, "resourceVersion")
+    if wanted > revision:
+        message = f"Too large resource version: {wanted}, current: {revision}"
+        cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+        raise ApiError(504, "Timeout", f"Timeout: {message}", {"causes": [cause], "retryAfterSeconds": 1})
+
+
+def _continue(revision: int, last: Obj) -> str:
+    start = f"{namespace_of(last)}/{name_of(last)}\0"
+    token = json.dumps({"v": "meta.k8s.io/v1", "rv": revision, "start": start}, separators=(",", ":"))
+    return base64.urlsafe_b64encode(token.encode()).rstrip(b"=").decode()
+
+
+def _read_continue(text: str) -> tuple[tuple[str, str], int]:
+    try:
+        token = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        namespace, _, name = token["start"].rstrip("\0").partition("/")
+        return (namespace, name), int(token["rv"])
+    except (ValueError, KeyError, TypeError):
+        raise bad_request("continue key is not valid: encoded continue token is malformed") from None
