@@ -12,6 +12,7 @@ import re
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from moto.core import errors as moto_errors
 from moto.ec2.exceptions import InvalidSubnetIdError
 from moto.elbv2 import models as moto_elbv2
 from moto.elbv2.exceptions import (
@@ -170,6 +171,10 @@ def complete_condition(condition: dict[str, Any]) -> dict[str, Any]:
         condition["Values"] = values
         condition[config] = {"Values": values}
     return condition
+
+
+def _in_order(rules: Iterable[Any]) -> list[Any]:
+    return sorted(rules, key=lambda rule: 50_001 if rule.is_default else int(rule.priority))
 
 
 def target_groups_of(action: Any) -> list[str]:
@@ -626,8 +631,13 @@ class LoadBalancing(moto_elbv2.ELBv2Backend):  # type: ignore[misc]  # moto is u
     def describe_rules(self, listener_arn: str | None, rule_arns: list[str] | None) -> list[Any]:
         """Rules in the order in which they are tried."""
         with _LOCK:
-            rules = super().describe_rules(listener_arn, rule_arns)
-        return sorted(rules, key=lambda rule: 50_001 if rule.is_default else int(rule.priority))
+            return _in_order(super().describe_rules(listener_arn, rule_arns))
+
+    @staticmethod
+    def rules_of(listener: Any) -> list[Any]:
+        """The rules of one listener in the order in which they are tried."""
+        with _LOCK:
+            return _in_order(listener.rules.values())
 
     def _check_certificate(self, arn: str | None) -> None:
         if not arn:
@@ -917,6 +927,8 @@ def install(cloud: Cloud) -> None:
     LoadBalancing.cloud = cloud
     LoadBalancing.health = TargetHealth(cloud, _LOCK)
     _mending.backend(moto_elbv2.elbv2_backends, LoadBalancing)
+    # Codes that AWS answers with although its service model doesn't list them: moto warns of such.
+    _mending.replace(moto_errors, COMMON_ERROR_CODES=[*moto_errors.COMMON_ERROR_CODES, "UnsupportedCertificate"])
 
 
 def reset(cloud: Cloud) -> None:

@@ -30,7 +30,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from moto.elbv2.exceptions import ListenerNotFoundError
 
 from springboard_local.services.target_health import answer_of_application
 
@@ -248,11 +247,7 @@ def _answer(ingress: _Ingress, arn: str, port: int, request: web.BaseRequest) ->
     if entry is None or listener is None:
         return _error(503, "Service Temporarily Unavailable")
     elb, balancer = entry
-    try:
-        rules = elb.describe_rules(listener.arn, None)
-    except ListenerNotFoundError:  # deleted this very moment
-        rules = []
-    for rule in rules:
+    for rule in elb.rules_of(listener):
         if all(_matches(condition, request) for condition in rule.conditions):
             return _act(ingress, elb, balancer, listener, rule.actions[-1], request)
     return _error(404, "Not Found")

@@ -1,0 +1,3 @@
+from tests.local.elb.scenario import account, running
+
+__all__ = ["account", "running"]
