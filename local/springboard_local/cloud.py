@@ -172,7 +172,7 @@ class LocalCloud:
         self._server = Server(self._front, self.settings.port)
         os.environ["MOTO_PORT"] = str(self._server.port)
         self._server.start()
-        self.lane = _lane(self.settings.kubernetes)
+        self.lane = _lane(self.settings.kubernetes, self.clock)
         for name in SERVICES:
             module = _module(f"springboard_local.services.{name}")
             if module is not None and hasattr(module, "install"):
@@ -351,14 +351,14 @@ def _module(name: str) -> ModuleType | None:
         return None
 
 
-def _lane(kind: str) -> Lane:
+def _lane(kind: str, clock: Clock) -> Lane:
     name = {"embedded": "EmbeddedLane", "real": "RealLane"}.get(kind)
     if name is None:
         raise ValueError(f"the Kubernetes lane is embedded or real, not {kind}")
     module = _module(f"springboard_local.kubernetes.{kind}")
     if module is None or not hasattr(module, name):
         return _NoLane()
-    lane: Lane = getattr(module, name)()
+    lane: Lane = getattr(module, name)(clock)
     return lane
 
 
