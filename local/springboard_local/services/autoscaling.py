@@ -144,8 +144,8 @@ def _launch(self: Any, count_needed: int, propagated_tags: dict[str, str]) -> No
     for _ in range(0 if reason else count_needed):
         try:
             launched.append(_run_one(self, propagated_tags))
-        except (EC2ClientError, StopIteration) as err:
-            reason = str(getattr(err, "message", "")) or "There are not enough free addresses in the subnet."
+        except EC2ClientError as err:
+            reason = str(err.message)
             break
     for each in launched:
         _record(self, f"Launching a new EC2 instance: {each}", "Successful")

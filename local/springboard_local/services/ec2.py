@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.instances import Instance
+from moto.ec2.models.subnets import Subnet
 from moto.ec2.responses.elastic_network_interfaces import ElasticNetworkInterfaces
 
 from springboard_local.services.mending import Mending
@@ -53,6 +55,21 @@ def _delete_subnet(self: Any, subnet_id: str) -> Any:
     if any(each.subnet.id == subnet_id for each in list(self.enis.values())):
         raise DependencyViolationError(f"The subnet '{subnet_id}' has dependencies and cannot be deleted.")
     return super(EC2Backend, self).delete_subnet(subnet_id)
+
+
+def _get_available_subnet_ip(self: Any, instance: Any) -> str:
+    """An address that was not used before, as long as there is one: names of nodes come from addresses."""
+    for address in self._subnet_ip_generator:
+        if str(address) not in self._subnet_ips and address != self.cidr.broadcast_address:
+            self._subnet_ips[str(address)] = instance
+            return str(address)
+    if not self._unused_ips:
+        message = f"There are not enough free addresses in subnet '{self.id}' to satisfy the requested number of instances."
+        raise EC2ClientError("InsufficientFreeAddressesInSubnet", message)
+    again = min(self._unused_ips, key=ipaddress.ip_address)
+    self._unused_ips.discard(again)
+    self._subnet_ips[str(again)] = instance
+    return str(again)
 
 
 def _delete_vpc(self: Any, vpc_id: str) -> Any:
@@ -110,6 +127,7 @@ def install(cloud: Cloud) -> None:
         terminate_instances=_terminate_instances,
     )
     _mending.replace(Instance, prep_nics=_prep_nics(Instance.prep_nics))
+    _mending.replace(Subnet, get_available_subnet_ip=_get_available_subnet_ip)
     _mending.replace(
         ElasticNetworkInterfaces,
         delete_network_interface=_delete_network_interface(ElasticNetworkInterfaces.delete_network_interface),

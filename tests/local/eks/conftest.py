@@ -35,7 +35,7 @@ class ScriptedPlane:
     members: dict[str, dict[str, Any]] = field(default_factory=dict)
     specs: dict[str, NodeSpec] = field(default_factory=dict)
     objects: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
-    cordoned: list[str] = field(default_factory=list)
+    cordoned: set[str] = field(default_factory=set)
     blocked: bool = False
     stopped: bool = False
 
@@ -52,7 +52,7 @@ class ScriptedPlane:
         self.members[name]["status"] = {"conditions": [condition]}
 
     def cordon(self, name: str, *, unschedulable: bool = True) -> None:
-        self.cordoned.append(name) if unschedulable else self.cordoned.remove(name)
+        self.cordoned.add(name) if unschedulable else self.cordoned.discard(name)
 
     def evict(self, name: str) -> list[Eviction]:
         outcome = "blocked" if self.blocked else "evicted"
@@ -148,9 +148,9 @@ class Account:
             )
         return self._clients[service]
 
-    def prepare(self) -> None:
-        """A VPC with a subnet in each of three zones, and the three roles."""
-        ec2, iam = self.client("ec2"), self.client("iam")
+    def make_network(self) -> None:
+        """A VPC with a subnet in each of three zones."""
+        ec2 = self.client("ec2")
         self.vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         self.subnets = [
             ec2.create_subnet(VpcId=self.vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"{REGION}{zone}")[
@@ -158,6 +158,10 @@ class Account:
             ]["SubnetId"]
             for number, zone in enumerate("abc")
         ]
+
+    def make_roles(self) -> None:
+        """Roles for clusters and nodes, and two that people have."""
+        iam = self.client("iam")
         for name, service in (("cluster", "eks"), ("node", "ec2"), ("creator", "lambda"), ("viewer", "lambda")):
             principal = {"Service": f"{service}.amazonaws.com"}
             statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}
@@ -222,7 +226,23 @@ class Account:
         reservations = self.client("ec2").describe_instances(Filters=filters)["Reservations"]
         return [instance for reservation in reservations for instance in reservation["Instances"]]
 
+    def reset(self) -> None:
+        """Back to an account that has its roles alone, at the clock's first moment."""
+        from moto.autoscaling.models import autoscaling_backends  # noqa: PLC0415
+        from moto.ec2.models import ec2_backends  # noqa: PLC0415
+        from moto.elbv2.models import elbv2_backends  # noqa: PLC0415
+        from moto.logs.models import logs_backends  # noqa: PLC0415
+
+        for module in reversed(self._modules):
+            module.reset(self)  # type: ignore[attr-defined]
+        for backends in (autoscaling_backends, elbv2_backends, ec2_backends, logs_backends):
+            backends.clear()
+        self.lane.close()
+        self.clock.close()
+        self.clock = ManualClock()
+
     def close(self) -> None:
+        """End everything."""
         for module in reversed(self._modules):
             module.close(self)  # type: ignore[attr-defined]
         for client in self._clients.values():
@@ -231,9 +251,18 @@ class Account:
         local_cloud.LocalCloud._clear_backends()
 
 
+@pytest.fixture(scope="module")
+def shared_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    with pytest.MonkeyPatch.context() as patch:
+        made = Account(tmp_path_factory.mktemp("account"))
+        patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # nodes use EKS's own images, and these take long
+        made.make_roles()
+        yield made
+        made.close()
+
+
 @pytest.fixture
-def account(tmp_path: Path) -> Iterator[Account]:
-    made = Account(tmp_path)
-    made.prepare()
-    yield made
-    made.close()
+def account(shared_account: Account) -> Iterator[Account]:
+    shared_account.make_network()
+    yield shared_account
+    shared_account.reset()
