@@ -106,20 +106,29 @@ def _environment(
     document: EnvironmentDocument, resolved: Resolved, previous: Environment | None, made: _Made
 ) -> Environment:
     """The record: a new one, or the next generation of the one there is."""
-    declared = {"spec": document.spec, "labels": dict(document.metadata.labels), "resolved": resolved}
-    born = previous.created_at if previous else made.at
+    labels = dict(document.metadata.labels)
     ttl = document.spec.ttl_hours
+    born = previous.created_at if previous else made.at
     expires = born + timedelta(hours=ttl) if ttl else None
     if previous is not None:
-        return replace(previous, generation=previous.generation + 1, expires_at=expires, **declared)
+        return replace(
+            previous,
+            generation=previous.generation + 1,
+            spec=document.spec,
+            labels=labels,
+            resolved=resolved,
+            expires_at=expires,
+        )
     return Environment(
         uid=made.uid,
         name=document.metadata.name,
         owner=made.by,
         generation=1,
         created_at=born,
+        spec=document.spec,
+        labels=labels,
+        resolved=resolved,
         expires_at=expires,
-        **declared,
     )
 
 

@@ -28,7 +28,20 @@ if TYPE_CHECKING:
 
 _SHOWN = 60
 _ROUNDS = 8  # leaving a wrong part out can uncover another; a document that needs more is beyond reading
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.$/-]{1,130}")
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.:$/-]{1,130}")
+
+
+# What stands in for a required part that was wrong or missing, so that the rest can be judged.
+_STAND_IN_APP = {"image": "registry.invalid/unnamed:0"}
+_STAND_INS: dict[str, Any] = {
+    "metadata": {"name": "unnamed"},
+    "spec": {"apps": [_STAND_IN_APP]},
+    "apps": [_STAND_IN_APP],
+    "name": "unnamed",
+    "image": _STAND_IN_APP["image"],
+    "maxReplicas": 1000,
+}
+_STAND_IN_ITEMS: dict[str, Any] = {"apps": _STAND_IN_APP, "nodeGroups": {"name": "unnamed"}}
 
 
 @dataclass(frozen=True)
@@ -37,11 +50,11 @@ class Checked:
 
     document: EnvironmentDocument | None
     errors: tuple[FieldError, ...]
-    left_out: tuple[str, ...]  # fields that were wrong and are not in `document`
+    left_out: tuple[str, ...] = ()  # fields that were wrong and are not in `document`
 
-    def sound(self, *prefixes: str) -> bool:
-        """Whether nothing was left out under these paths."""
-        return not any(field.startswith(prefixes) for field in self.left_out)
+    def sound(self, *fields: str) -> bool:
+        """Whether nothing was left out under or around these fields."""
+        return not any(_related(field, wrong) for field in fields for wrong in self.left_out)
 
 
 def parse(raw: object) -> EnvironmentDocument:
@@ -55,10 +68,9 @@ def parse(raw: object) -> EnvironmentDocument:
 def check(raw: object) -> Checked:
     """Every mistake, and what the sound parts declare."""
     if not isinstance(raw, dict):
-        return Checked(
-            None, (FieldError("", "an environment is an object", "send apiVersion, kind, metadata and spec"),), ()
-        )
-    rest = deepcopy(raw)
+        mistake = FieldError("", "an environment is an object", "send apiVersion, kind, metadata and spec")
+        return Checked(None, (mistake,))
+    rest: dict[str, Any] = deepcopy(raw)
     errors: list[FieldError] = []
     left_out: list[str] = []
     for _ in range(_ROUNDS):
@@ -66,20 +78,27 @@ def check(raw: object) -> Checked:
             document = EnvironmentDocument.model_validate(rest)
         except ValidationError as err:
             details = err.errors(include_url=False)
-            errors += [_error(detail) for detail in details]
+            errors += _news(details, left_out)
             left_out += [_path(_place(detail)) for detail in details]
-            left = [_leave_out(rest, _place(detail), detail["type"]) for detail in _last_first(details)]
-            if not all(left):
-                break
+            for detail in _last_first(details):
+                left_out += _mend(rest, _place(detail), missing=detail["type"] == "missing")
         else:
-            errors += [error for error in rules.check(document) if _told_before(error, left_out)]
+            checked = Checked(document, (), tuple(left_out))
+            errors += [error for error in rules.check(document) if checked.sound(error.field)]
             return Checked(document, tuple(_distinct(errors)), tuple(left_out))
     return Checked(None, tuple(_distinct(errors)), tuple(left_out))
 
 
-def _told_before(error: FieldError, left_out: Sequence[str]) -> bool:
-    """A rule's finding counts unless it is about something that was left out."""
-    return not any(error.field.startswith(field) or field.startswith(error.field) for field in left_out)
+def _news(details: Sequence[ErrorDetails], left_out: Sequence[str]) -> list[FieldError]:
+    """What was not a consequence of leaving something out."""
+    found = [_error(detail) for detail in details]
+    return [error for error in found if not any(_related(error.field, wrong) for wrong in left_out)]
+
+
+def _related(field: str, other: str) -> bool:
+    """Whether one of two paths holds the other."""
+    short, long = sorted((field, other), key=len)
+    return long.startswith(short) and (len(long) == len(short) or not short or long[len(short)] in ".[")
 
 
 def _distinct(errors: Sequence[FieldError]) -> list[FieldError]:
@@ -87,10 +106,10 @@ def _distinct(errors: Sequence[FieldError]) -> list[FieldError]:
 
 
 def _last_first(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
-    """So that removing one item of a list moves no other that is still to go."""
+    """So that removing an item of a list moves no other that is still to be mended."""
     return sorted(
         details,
-        key=lambda detail: [(isinstance(p, int), p if isinstance(p, int) else 0) for p in detail["loc"]],
+        key=lambda detail: [(str(part), 0) if isinstance(part, str) else ("", part) for part in detail["loc"]],
         reverse=True,
     )
 
@@ -101,25 +120,28 @@ def _place(detail: ErrorDetails) -> Location:
     return loc[:-1] if loc and loc[-1] == "[key]" else loc
 
 
-def _leave_out(rest: dict[str, Any], place: Location, kind: str) -> bool:
-    """Remove what is wrong; for what is missing, the thing that lacks it. False where that is the whole."""
-    if kind == "missing":
-        place = place[:-1]
-        while place and not isinstance(place[-1], int):
-            place = place[:-1]
-    if not place:
-        return False
+def _mend(rest: dict[str, Any], place: Location, *, missing: bool) -> list[str]:
+    """Make `rest` sound at one place; what else can't be judged any more is answered."""
     holder: Any = rest
     for part in place[:-1]:
         try:
             holder = holder[part]
         except (KeyError, IndexError, TypeError):
-            return True  # gone with something around it
-    try:
-        del holder[place[-1]]
-    except (KeyError, IndexError, TypeError):
-        return True
-    return True
+            return []  # gone with something around it
+    key = place[-1]
+    if missing and key not in _STAND_INS:
+        return _mend(rest, place[:-1], missing=False)
+    match holder, key:
+        case dict(), str() if missing:
+            holder[key] = deepcopy(_STAND_INS[key])
+        case dict(), _:
+            holder.pop(key, None)
+        case list(), int() if place[-2] in _STAND_IN_ITEMS:
+            holder[key] = deepcopy(_STAND_IN_ITEMS[str(place[-2])])
+        case list(), int():
+            del holder[key]
+            return [_path(place[:-1])]  # the items behind it have moved
+    return []
 
 
 # How a mistake reads
@@ -151,7 +173,7 @@ def _value(detail: ErrorDetails, place: Location) -> str:
     if isinstance(given, dict | list):
         return ""
     shown = ascii(given) if isinstance(given, str) else str(given)
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
 
 
 def _words(detail: ErrorDetails, place: Location) -> tuple[str, str]:
