@@ -2,10 +2,119 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from springboard.aws.client import Adapter
+from springboard.aws.ec2 import pairs
+from springboard.errors import RefusedError
 
 
 class Elb(Adapter):
     """Elastic Load Balancing v2."""
 
     missing = frozenset({"LoadBalancerNotFound", "TargetGroupNotFound", "ListenerNotFound", "RuleNotFound"})
+
+    # Target groups
+
+    def target_group(self, name: str) -> dict[str, Any] | None:
+        """DescribeTargetGroups: the one of that name."""
+        answer = self.find("describe_target_groups", Names=[name])
+        return answer["TargetGroups"][0] if answer and answer["TargetGroups"] else None
+
+    def target_groups(self, beginning: str) -> list[dict[str, Any]]:
+        """DescribeTargetGroups: those whose names begin so."""
+        found = self.pages("describe_target_groups", "TargetGroups")
+        return [each for each in found if each["TargetGroupName"].startswith(beginning)]
+
+    def target_health(self, arn: str) -> list[dict[str, Any]]:
+        """DescribeTargetHealth: one entry per target, with state and reason."""
+        answer = self.find("describe_target_health", TargetGroupArn=arn)
+        return list(answer["TargetHealthDescriptions"]) if answer else []
+
+    def target_group_attributes(self, arn: str) -> dict[str, str]:
+        """DescribeTargetGroupAttributes."""
+        answer = self.find("describe_target_group_attributes", TargetGroupArn=arn)
+        return attributes(answer["Attributes"]) if answer else {}
+
+    def create_target_group(self, name: str, tags: dict[str, str], **settings: Any) -> str:
+        """CreateTargetGroup: its ARN; the one that has the name already is taken as it is."""
+        try:
+            answer = self.call("create_target_group", Name=name, Tags=pairs(tags), **settings)
+        except RefusedError as err:
+            found = self.target_group(name) if err.code == "DuplicateTargetGroupName" else None
+            if found is None:
+                raise
+            return str(found["TargetGroupArn"])
+        return str(answer["TargetGroups"][0]["TargetGroupArn"])
+
+    # Load balancers
+
+    def load_balancer(self, name: str) -> dict[str, Any] | None:
+        """DescribeLoadBalancers: the one of that name."""
+        answer = self.find("describe_load_balancers", Names=[name])
+        return answer["LoadBalancers"][0] if answer and answer["LoadBalancers"] else None
+
+    def load_balancer_attributes(self, arn: str) -> dict[str, str]:
+        """DescribeLoadBalancerAttributes."""
+        answer = self.find("describe_load_balancer_attributes", LoadBalancerArn=arn)
+        return attributes(answer["Attributes"]) if answer else {}
+
+    def listeners(self, arn: str) -> list[dict[str, Any]]:
+        """DescribeListeners of a load balancer."""
+        answer = self.find("describe_listeners", LoadBalancerArn=arn)
+        return list(answer["Listeners"]) if answer else []
+
+    def rules(self, listener_arn: str) -> list[dict[str, Any]]:
+        """DescribeRules of a listener, its default rule left out."""
+        answer = self.find("describe_rules", ListenerArn=listener_arn)
+        return [rule for rule in answer["Rules"] if not rule.get("IsDefault")] if answer else []
+
+    def create_load_balancer(self, name: str, tags: dict[str, str], **settings: Any) -> str:
+        """CreateLoadBalancer: its ARN; the one that has the name already is taken as it is."""
+        try:
+            answer = self.call("create_load_balancer", Name=name, Tags=pairs(tags), **settings)
+        except RefusedError as err:
+            found = self.load_balancer(name) if err.code == "DuplicateLoadBalancerName" else None
+            if found is None:
+                raise
+            return str(found["LoadBalancerArn"])
+        return str(answer["LoadBalancers"][0]["LoadBalancerArn"])
+
+    def put_listener(self, arn: str, listener_arn: str, request: dict[str, Any], tags: dict[str, str]) -> None:
+        """CreateListener, or ModifyListener where `listener_arn` is given; one made meanwhile is no error."""
+        if listener_arn:
+            self.call("modify_listener", ListenerArn=listener_arn, **request)
+            return
+        try:
+            self.call("create_listener", LoadBalancerArn=arn, Tags=pairs(tags), **request)
+        except RefusedError as err:
+            if err.code != "DuplicateListener":
+                raise
+
+    def put_rule(
+        self, listener_arn: str, rule_arn: str, priority: int, request: dict[str, Any], tags: dict[str, str]
+    ) -> None:
+        """CreateRule, or ModifyRule where `rule_arn` is given; one made meanwhile is no error."""
+        if rule_arn:
+            self.call("modify_rule", RuleArn=rule_arn, **request)
+            return
+        try:
+            self.call("create_rule", ListenerArn=listener_arn, Priority=priority, Tags=pairs(tags), **request)
+        except RefusedError as err:
+            if err.code != "PriorityInUse":
+                raise
+
+    # Tags
+
+    def tags(self, arns: list[str]) -> dict[str, dict[str, str]]:
+        """DescribeTags of up to 20 resources: ARN → tags; what is gone is left out."""
+        if not arns:
+            return {}
+        answer = self.find("describe_tags", ResourceArns=arns)
+        found = answer["TagDescriptions"] if answer else []
+        return {each["ResourceArn"]: {tag["Key"]: tag["Value"] for tag in each["Tags"]} for each in found}
+
+
+def attributes(listed: list[dict[str, str]]) -> dict[str, str]:
+    """Attributes as a dict."""
+    return {each["Key"]: each["Value"] for each in listed}

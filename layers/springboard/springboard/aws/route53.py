@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from springboard.aws.client import Adapter
+from springboard.errors import RefusedError
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,39 @@ class Route53(Adapter):
         """The zone of that id, if there is one."""
         answer = self.find("get_hosted_zone", Id=zone_id)
         return None if answer is None else _zone(answer["HostedZone"])
+
+    def record(self, zone_id: str, name: str, kind: str) -> dict[str, Any] | None:
+        """ListResourceRecordSets: the one of that name and type."""
+        answer = self.find(
+            "list_resource_record_sets",
+            HostedZoneId=zone_id,
+            StartRecordName=name,
+            StartRecordType=kind,
+            MaxItems="1",
+        )
+        for found in answer["ResourceRecordSets"] if answer else ():
+            if found["Type"] == kind and found["Name"].rstrip(".").lower() == name.rstrip(".").lower():
+                return dict(found)
+        return None
+
+    def change(self, zone_id: str, action: str, record: dict[str, Any]) -> str:
+        """ChangeResourceRecordSets with one change: the change's id."""
+        batch = {"Comment": "Springboard", "Changes": [{"Action": action, "ResourceRecordSet": record}]}
+        answer = self.call("change_resource_record_sets", HostedZoneId=zone_id, ChangeBatch=batch)
+        return str(answer["ChangeInfo"]["Id"]).rpartition("/")[2]
+
+    def delete(self, zone_id: str, record: dict[str, Any]) -> None:
+        """Delete a record by its exact value; one that is gone or differs by now is left alone."""
+        try:
+            self.change(zone_id, "DELETE", record)
+        except RefusedError as err:
+            if err.code not in {"InvalidChangeBatch", "NoSuchHostedZone"}:
+                raise
+
+    def in_sync(self, change_id: str) -> bool:
+        """GetChange: whether every name server answers with the change; True for one long forgotten."""
+        answer = self.find("get_change", Id=change_id)
+        return answer is None or answer["ChangeInfo"]["Status"] == "INSYNC"
 
 
 def _zone(zone: dict[str, Any]) -> Zone:

@@ -1,0 +1,309 @@
+"""The ACM certificate for all hosts of the environment, and the records that prove them.
+
+The validation record of a name is the same for every certificate of that name in the account: an equal one is
+adopted, and it is deleted only when no other certificate for the name is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from springboard import naming
+from springboard.components.contract import (
+    Absent,
+    Action,
+    Change,
+    Effect,
+    Failed,
+    Observation,
+    Ready,
+    Verdict,
+    Waiting,
+)
+from springboard.components.idempotency import token
+from springboard.errors import NotOursError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from springboard.record import Environment
+    from springboard.runtime import World
+    from springboard.site import Site
+
+_TTL = 300  # seconds, of the validation records
+_DEAD = frozenset({"FAILED", "VALIDATION_TIMED_OUT", "REVOKED", "EXPIRED"})
+_REMEDIES = {
+    "CAA_ERROR": "add a CAA record that allows amazon.com to the domain, then `springboard retry`",
+    "VALIDATION_TIMED_OUT": "check that the registrar delegates the zone, then `springboard retry`",
+}
+
+
+@dataclass(frozen=True)
+class Desired:
+    """The hosts to prove, sorted, in their zone; or a certificate that somebody else keeps (`given_arn`)."""
+
+    hosts: tuple[str, ...]
+    zone_id: str
+    tags: Mapping[str, str]
+    given_arn: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A validation record."""
+
+    name: str
+    value: str
+
+    def as_set(self) -> dict[str, Any]:
+        """As Route 53 takes it."""
+        return {"Name": self.name, "Type": "CNAME", "TTL": _TTL, "ResourceRecords": [{"Value": self.value}]}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A certificate of ours, or the given one."""
+
+    arn: str
+    hosts: tuple[str, ...]
+    status: str
+    failure: str
+    records: tuple[Record, ...]
+    in_use: bool
+
+
+@dataclass(frozen=True)
+class Observed(Observation):
+    """Our certificates, the newest first, and the validation records in the zone (name → value)."""
+
+    certificates: tuple[Found, ...]
+    present: Mapping[str, Mapping[str, Any]]
+    needed_by_others: frozenset[str]  # record names that other certificates of the account need
+    zone_id: str
+    retrying: bool = False
+    given: Found | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestCertificate(Change):
+    """RequestCertificate."""
+
+    hosts: tuple[str, ...]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProveHost(Change):
+    """The validation record, created."""
+
+    zone_id: str
+    record: Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteRecord(Change):
+    """The validation record, deleted by its exact value."""
+
+    zone_id: str
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteCertificate(Change):
+    """DeleteCertificate."""
+
+    arn: str
+
+
+def desired(environment: Environment, site: Site) -> Desired:
+    """One certificate for all hosts."""
+    return Desired(
+        hosts=tuple(sorted(app.host for app in environment.resolved.apps)),
+        zone_id=environment.resolved.zone_id,
+        tags={**environment.labels, **naming.owner_tags(site.stack_name, environment.name, environment.uid)},
+        given_arn=environment.spec.ingress.certificate_arn or "",
+    )
+
+
+def changes(desired: Desired | Absent, observed: Observed) -> Sequence[Change]:
+    """Request, prove, and drop what no longer fits once the load balancer has let go of it."""
+    return tuple(_removal(observed) if isinstance(desired, Absent) else _wanted(desired, observed))
+
+
+def _wanted(desired: Desired, observed: Observed) -> Iterator[Change]:
+    current = _current(desired, observed)
+    if not desired.given_arn:
+        if current is None or (current.status in _DEAD and observed.retrying):
+            yield RequestCertificate(
+                Action.CREATE,
+                f"certificate for {', '.join(desired.hosts)}",
+                "there is none" if current is None else f"the last one ended as {current.status}",
+                hosts=desired.hosts,
+                tags=desired.tags,
+            )
+        for record in current.records if current else ():
+            yield from _proof(record, observed)
+    for certificate in observed.certificates:
+        if certificate is not current:
+            yield DeleteCertificate(
+                Action.DELETE,
+                f"certificate {certificate.arn.rpartition('/')[2]}",
+                "another one serves the hosts of the spec",
+                possible=not certificate.in_use and current is not None and current.status == "ISSUED",
+                arn=certificate.arn,
+            )
+
+
+def _proof(record: Record, observed: Observed) -> Iterator[Change]:
+    present = observed.present.get(record.name)
+    values = [each["Value"].rstrip(".") for each in present.get("ResourceRecords", ())] if present else []
+    if present is None:
+        yield ProveHost(
+            Action.CREATE,
+            f"validation record {record.name}",
+            "ACM asks for it",
+            zone_id=observed.zone_id,
+            record=record,
+        )
+    elif values != [record.value.rstrip(".")]:
+        raise NotOursError(
+            f"the record {record.name} exists with another value ({', '.join(values)}); ACM wants {record.value}",
+            "delete that record if nobody needs it",
+        )
+
+
+def _removal(observed: Observed) -> Iterator[Change]:
+    for certificate in observed.certificates:
+        for record in certificate.records:
+            present = observed.present.get(record.name)
+            if present is not None and record.name not in observed.needed_by_others:
+                yield DeleteRecord(
+                    Action.DELETE,
+                    f"validation record {record.name}",
+                    "no other certificate of the account needs it",
+                    zone_id=observed.zone_id,
+                    record=present,
+                )
+        yield DeleteCertificate(
+            Action.DELETE,
+            f"certificate {certificate.arn.rpartition('/')[2]}",
+            "the environment goes away",
+            Effect.NONE,
+            possible=not certificate.in_use,
+            arn=certificate.arn,
+        )
+
+
+def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
+    """Ready when ISSUED; while it is pending, the wanted record is named."""
+    if isinstance(desired, Absent):
+        return Waiting("load balancer", "the certificate is in use") if observed.certificates else Ready()
+    current = _current(desired, observed)
+    if current is None:
+        if desired.given_arn:
+            return Failed(
+                f"there is no certificate {desired.given_arn}", "set spec.ingress.certificateArn to one that exists"
+            )
+        return Waiting("certificate", "it was just requested", after=10)
+    if current.status in _DEAD:
+        remedy = _REMEDIES.get(current.failure or current.status, "`springboard retry` requests another one")
+        return Failed(f"the certificate ended as {current.status} {current.failure}".rstrip(), remedy, "NotIssued")
+    if current.status != "ISSUED":
+        wanted = "; ".join(f"{record.name} CNAME {record.value}" for record in current.records)
+        return Waiting(
+            "certificate", f"{current.status}; ACM looks for {wanted or 'records that it has not named yet'}"
+        )
+    unproven = set(desired.hosts) - set(current.hosts) if not desired.given_arn else set()
+    return Waiting("certificate", f"{', '.join(sorted(unproven))} is not on it") if unproven else Ready("Issued")
+
+
+def observe(world: World, environment: Environment) -> Observed:
+    """One listing, then tags and details of those that carry one of our hosts."""
+    zone_id = environment.resolved.zone_id
+    hosts = {app.host for app in environment.resolved.apps} | set(
+        environment.facts.get("certificate", {}).get("hosts", ())
+    )
+    given = environment.spec.ingress.certificate_arn
+    candidates = [each for each in world.acm.certificates() if _names(each) & hosts]
+    ours: list[Mapping[str, Any]] = []
+    others: list[Mapping[str, Any]] = []
+    for summary in candidates:
+        arn = summary["CertificateArn"]
+        mine = arn != given and world.acm.tags(arn).get(naming.OWNER_TAG) == environment.uid
+        (ours if mine else others).append(summary)
+    details = [found for each in ours if (found := world.acm.certificate(each["CertificateArn"]))]
+    certificates = sorted((_found(each) for each in details), key=lambda found: found.arn)
+    names = {record.name for certificate in certificates for record in certificate.records}
+    return Observed(
+        certificates=tuple(certificates),
+        present={name: found for name in sorted(names) if (found := world.route53.record(zone_id, name, "CNAME"))},
+        needed_by_others=frozenset(_needed(names, certificates, others)),
+        zone_id=zone_id,
+        retrying=environment.operation is not None and environment.operation.kind == "Retry",
+        given=_found(detail) if given and (detail := world.acm.certificate(given)) else None,
+    )
+
+
+def apply(world: World, environment: Environment, change: Change) -> None:
+    """One request, record or deletion."""
+    match change:
+        case RequestCertificate():
+            what = f"certificate/{'/'.join(change.hosts)}"
+            world.acm.request(change.hosts, token(environment, what), dict(change.tags))
+        case ProveHost():
+            world.route53.change(change.zone_id, "UPSERT", change.record.as_set())
+        case DeleteRecord():
+            world.route53.delete(change.zone_id, dict(change.record))
+        case DeleteCertificate():
+            world.acm.delete(change.arn)
+        case _:
+            raise TypeError(f"not a change of certificate: {change!r}")
+
+
+def learned(observed: Observed) -> Mapping[str, Any]:
+    """The certificate that listeners should use, once it is issued."""
+    issued = [each for each in (observed.given, *observed.certificates) if each and each.status == "ISSUED"]
+    return {
+        "arn": issued[0].arn if issued else "",
+        "hosts": sorted({host for certificate in observed.certificates for host in certificate.hosts}),
+    }
+
+
+def _current(desired: Desired, observed: Observed) -> Found | None:
+    """The certificate of exactly these hosts: an issued one before a pending one before a dead one."""
+    if desired.given_arn:
+        return observed.given
+    fitting = [each for each in observed.certificates if each.hosts == desired.hosts]
+    order = ("ISSUED", "PENDING_VALIDATION")
+    return min(fitting, key=lambda each: order.index(each.status) if each.status in order else len(order), default=None)
+
+
+def _names(summary: Mapping[str, Any]) -> set[str]:
+    return {summary["DomainName"], *summary.get("SubjectAlternativeNameSummaries", ())}
+
+
+def _needed(names: set[str], certificates: Sequence[Found], others: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Names of records whose host another certificate carries (the record's name ends in its host)."""
+    taken = {name.removeprefix("*.") for each in others for name in _names(each)}
+    return (
+        {name for name in names if any(name.rstrip(".").endswith(f".{host}") for host in taken)}
+        if certificates
+        else set()
+    )
+
+
+def _found(detail: Mapping[str, Any]) -> Found:
+    records = {
+        Record(option["ResourceRecord"]["Name"], option["ResourceRecord"]["Value"])
+        for option in detail.get("DomainValidationOptions", ())
+        if "ResourceRecord" in option
+    }
+    return Found(
+        arn=detail["CertificateArn"],
+        hosts=tuple(sorted({detail["DomainName"], *detail.get("SubjectAlternativeNames", ())})),
+        status=detail["Status"],
+        failure=detail.get("FailureReason", ""),
+        records=tuple(sorted(records, key=lambda record: record.name)),
+        in_use=bool(detail.get("InUseBy")),
+    )
