@@ -137,6 +137,8 @@ class World:
         self.site = settings.site
         self._session = session
         self._endpoint_url = endpoint_url  # None: botocore's own resolution, AWS_ENDPOINT_URL included
+        self._cluster: tuple[str, str, str] | None = None
+        self._kubernetes: Kubernetes | None = None
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients are made at run time
         """A boto3 client with the one configuration."""
@@ -244,7 +246,11 @@ class World:
         """The Kubernetes API of one cluster (`certificate_authority` in base64, as DescribeCluster gives it)."""
         from springboard.kube.client import Kubernetes  # noqa: PLC0415 - WorkloadFunction alone pays for it
 
-        return Kubernetes(self._session, cluster, endpoint, certificate_authority, self._endpoint_url)
+        wanted = (cluster, endpoint, certificate_authority)
+        if self._cluster != wanted or self._kubernetes is None:  # the latest is kept: its connections and its token
+            self._cluster = wanted
+            self._kubernetes = Kubernetes(self._session, cluster, endpoint, certificate_authority, self._endpoint_url)
+        return self._kubernetes
 
 
 @lru_cache(maxsize=1)

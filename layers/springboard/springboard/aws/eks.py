@@ -151,6 +151,48 @@ class Eks(Adapter):
         """DeleteNodegroup."""
         self.find("delete_nodegroup", clusterName=cluster, nodegroupName=name)
 
+    # Pod Identity
+
+    def pod_identities(self, cluster: str, namespace: str) -> list[dict[str, Any]]:
+        """ListPodIdentityAssociations and, for role and tags, DescribePodIdentityAssociation of each."""
+        filters = {"clusterName": cluster, "namespace": namespace}
+        listed = self.pages("list_pod_identity_associations", "associations", **filters)
+        found = (
+            self.find(
+                "describe_pod_identity_association", clusterName=cluster, associationId=association["associationId"]
+            )
+            for association in listed
+        )
+        return [answer["association"] for answer in found if answer]
+
+    def create_pod_identity(
+        self, cluster: str, *, namespace: str, service_account: str, role_arn: str, tags: dict[str, str], token: str
+    ) -> None:
+        """CreatePodIdentityAssociation; one that exists already is no error."""
+        self._create(
+            "create_pod_identity_association",
+            clusterName=cluster,
+            namespace=namespace,
+            serviceAccount=service_account,
+            roleArn=role_arn,
+            tags=tags,
+            clientRequestToken=token,
+        )
+
+    def update_pod_identity(self, cluster: str, association: str, role_arn: str, token: str) -> None:
+        """UpdatePodIdentityAssociation: the role."""
+        self.call(
+            "update_pod_identity_association",
+            clusterName=cluster,
+            associationId=association,
+            roleArn=role_arn,
+            clientRequestToken=token,
+        )
+
+    def delete_pod_identity(self, cluster: str, association: str) -> None:
+        """DeletePodIdentityAssociation."""
+        self.find("delete_pod_identity_association", clusterName=cluster, associationId=association)
+
     # The support calendar
 
     def cluster_versions(self) -> list[dict[str, Any]]:

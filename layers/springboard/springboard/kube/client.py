@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from urllib3.exceptions import HTTPError
@@ -21,24 +20,8 @@ _TIMEOUT = (3, 20)  # seconds to connect, to read
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
 
 
-@dataclass(frozen=True)
-class Kind:
-    """Where objects of one kind live."""
-
-    api_version: str
-    kind: str
-    plural: str
-    namespaced: bool = True
-
-    def path(self, namespace: str, name: str = "") -> str:
-        """The collection, or the object of that name."""
-        root = "/api" if "/" not in self.api_version else "/apis"
-        scope = f"/namespaces/{namespace}" if self.namespaced else ""
-        return f"{root}/{self.api_version}{scope}/{self.plural}{f'/{name}' if name else ''}"
-
-
 class Kubernetes:
-    """Reads, server-side apply, deletes. One object per handler run: its token outlives none."""
+    """Reads, server-side apply, deletes; the token is made when first needed, and again when it has become old."""
 
     def __init__(
         self,
@@ -60,39 +43,37 @@ class Kubernetes:
         self._session, self._cluster, self._endpoint_url = session, cluster, endpoint_url
         self._bearer = ""
 
-    def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
+    def get(self, path: str) -> dict[str, Any] | None:
         """One object; None if there is none."""
         try:
-            return self._object("GET", kind.path(namespace, name))
+            return self._object("GET", path)
         except RefusedError as err:
             if err.code == "NotFound":
                 return None
             raise
 
-    def objects(self, kind: Kind, namespace: str, selector: str = "") -> list[dict[str, Any]]:
-        """All objects of a kind in a namespace (in all of the cluster for kinds without one)."""
+    def objects(self, path: str, selector: str = "") -> list[dict[str, Any]]:
+        """All objects of a collection that the label selector takes."""
         query = [("labelSelector", selector)] if selector else []
-        answer = self._object("GET", kind.path(namespace), query=query)
-        items: list[dict[str, Any]] = answer.get("items") or []
+        items: list[dict[str, Any]] = self._object("GET", path, query=query).get("items") or []
         return items
 
-    def apply(self, kind: Kind, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
+    def apply(self, path: str, manifest: dict[str, Any]) -> dict[str, Any]:
         """Server-side apply; what another field manager owns with another value is refused, never forced."""
-        path = kind.path(namespace, manifest["metadata"]["name"])
         query = [("fieldManager", FIELD_MANAGER), ("force", "false")]
         return self._object("PATCH", path, query=query, body=manifest, content_type=_APPLY)
 
-    def delete(self, kind: Kind, namespace: str, name: str) -> None:
+    def delete(self, path: str) -> None:
         """Delete, dependents in the background; what is gone is no error."""
         try:
-            self._object("DELETE", kind.path(namespace, name), query=[("propagationPolicy", "Background")])
+            self._object("DELETE", path, query=[("propagationPolicy", "Background")])
         except RefusedError as err:
             if err.code != "NotFound":
                 raise
 
-    def log(self, namespace: str, pod: str, container: str, *, previous: bool, lines: int = 400) -> str:
-        """The end of a container's log; "" where there is none."""
-        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+    def log(self, pod: str, container: str, *, previous: bool, lines: int = 400) -> str:
+        """The end of a container's log, by the pod's path; "" where there is none."""
+        path = f"{pod}/log"
         query = [("container", container), ("previous", str(previous).lower()), ("tailLines", str(lines))]
         try:
             return str(self._call("GET", path, query=query, answer="str"))
@@ -115,24 +96,26 @@ class Kubernetes:
         body: dict[str, Any] | None = None,
         content_type: str = "application/json",
     ) -> Any:  # noqa: ANN401 - JSON
-        self._bearer = self._bearer or token(self._session, self._cluster, self._endpoint_url)
+        request = {
+            "query_params": query or [],
+            "body": body,
+            "response_type": answer,
+            "_return_http_data_only": True,
+            "_request_timeout": _TIMEOUT,
+        }
         accept = "application/json" if answer == "object" else "*/*"
-        headers = {"Accept": accept, "Content-Type": content_type, "Authorization": f"Bearer {self._bearer}"}
-        try:
-            return self._client.call_api(
-                path,
-                method,
-                query_params=query or [],
-                header_params=headers,
-                body=body,
-                response_type=answer,
-                _return_http_data_only=True,
-                _request_timeout=_TIMEOUT,
-            )
-        except ApiException as err:
-            raise translated(err.status, err.body, err.reason, f"{method} {path}") from None  # its text has headers
-        except HTTPError as err:
-            raise UnavailableError(f"the Kubernetes API was not reached: {type(err).__name__}") from err
+        while True:
+            kept, self._bearer = self._bearer, self._bearer or token(self._session, self._cluster, self._endpoint_url)
+            headers = {"Accept": accept, "Content-Type": content_type, "Authorization": f"Bearer {self._bearer}"}
+            try:
+                return self._client.call_api(path, method, header_params=headers, **request)
+            except ApiException as err:
+                if err.status != 401 or not kept:
+                    # `from None`: the client's own error tells headers.
+                    raise translated(err.status, err.body, err.reason, f"{method} {path}") from None
+                self._bearer = ""  # older than the 15 minutes that EKS gives it, perhaps: once more with a new one
+            except HTTPError as err:
+                raise UnavailableError(f"the Kubernetes API was not reached: {type(err).__name__}") from err
 
 
 def translated(status: int | None, body: str | bytes | None, reason: str | None, asked: str) -> SpringboardError:
