@@ -1,0 +1,206 @@
+"""Updates of the control plane: versions, configuration, rollback; and what insights say of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.eks.test_clusters import refused
+
+if TYPE_CHECKING:
+    from tests.local.eks.conftest import Account
+
+DAY = 86_400
+
+
+def status(account: Account, update: Any) -> Any:
+    return account.eks.describe_update(name="shop", updateId=update["id"])["update"]
+
+
+def upgrade(account: Account, version: str, **more: Any) -> Any:
+    """The update, ended."""
+    made = account.eks.update_cluster_version(name="shop", version=version, **more)["update"]
+    account.clock.advance(541)
+    return status(account, made)
+
+
+def test_an_upgrade_takes_its_time_and_changes_the_plane(account: Account) -> None:
+    account.cluster(version="1.34")
+    made = account.eks.update_cluster_version(name="shop", version="1.35")["update"]
+    assert (made["type"], made["status"]) == ("VersionUpdate", "InProgress")
+    assert account.eks.describe_cluster(name="shop")["cluster"]["status"] == "UPDATING"
+    code, message = refused(account.eks.update_cluster_config, name="shop", deletionProtection=True)
+    assert code == "ResourceInUseException"
+    assert "update in progress" in message
+    account.clock.advance(541)
+    assert status(account, made)["status"] == "Successful"
+    cluster = account.eks.describe_cluster(name="shop")["cluster"]
+    assert (cluster["status"], cluster["version"]) == ("ACTIVE", "1.35")
+    assert account.plane().version == "1.35"
+    assert account.eks.list_updates(name="shop")["updateIds"] == [made["id"]]
+
+
+@pytest.mark.parametrize(
+    ("version", "code"),
+    [
+        ("1.36", "InvalidParameterException"),  # a skip
+        ("1.34", "InvalidParameterException"),  # where it is
+        ("1.33", "InvalidRequestException"),  # back, but it never was there
+        ("1.99", "InvalidParameterException"),
+        ("latest", "InvalidParameterException"),
+    ],
+)
+def test_versions_that_are_not_the_next(account: Account, version: str, code: str) -> None:
+    account.cluster(version="1.34")
+    assert refused(account.eks.update_cluster_version, name="shop", version=version)[0] == code
+
+
+def test_node_groups_have_to_follow_before_the_next_hop(account: Account) -> None:
+    account.cluster(version="1.34")
+    account.addon("vpc-cni")
+    account.nodegroup()
+    upgrade(account, "1.35")
+    code, message = refused(account.eks.update_cluster_version, name="shop", version="1.36")
+    assert code == "InvalidRequestException"
+    assert "workers must be updated to match" in message
+    account.eks.update_nodegroup_version(clusterName="shop", nodegroupName="workers")
+    account.clock.advance(1_300)
+    assert account.describe_nodegroup()["version"] == "1.35"
+    account.eks.start_insights_refresh(clusterName="shop")
+    account.clock.advance(61)
+    code, message = refused(account.eks.update_cluster_version, name="shop", version="1.37")
+    assert code == "InvalidParameterException"
+    assert upgrade(account, "1.36")["status"] == "Successful"
+
+
+def test_an_insight_in_error_blocks_unless_forced(account: Account) -> None:
+    account.cluster(version="1.36")
+    account.addon("coredns", addonVersion="v1.13.2-eksbuild.4")
+    account.eks.start_insights_refresh(clusterName="shop")
+    account.clock.advance(61)
+    wanted = {"categories": ["UPGRADE_READINESS"], "statuses": ["ERROR"]}
+    found = account.eks.list_insights(clusterName="shop", filter=wanted)["insights"]
+    assert [each["name"] for each in found] == ["EKS add-on version compatibility"]
+    insight = account.eks.describe_insight(clusterName="shop", id=found[0]["id"])["insight"]
+    details = insight["categorySpecificSummary"]["addonCompatibilityDetails"]
+    assert details == [{"name": "coredns", "compatibleVersions": ["v1.14.2-eksbuild.1"]}]
+    code, _ = refused(account.eks.update_cluster_version, name="shop", version="1.37")
+    assert code == "InvalidStateException"
+    assert upgrade(account, "1.37", force=True)["status"] == "Successful"
+
+
+def test_a_refresh_of_insights_has_a_beginning_and_an_end(account: Account) -> None:
+    account.cluster()
+    assert refused(account.eks.describe_insights_refresh, clusterName="shop")[0] == "ResourceNotFoundException"
+    assert account.eks.start_insights_refresh(clusterName="shop")["status"] == "IN_PROGRESS"
+    before = account.eks.describe_insights_refresh(clusterName="shop")
+    assert before["startedAt"]
+    account.clock.advance(61)
+    after = account.eks.describe_insights_refresh(clusterName="shop")
+    assert (after["status"], after["startedAt"]) == ("COMPLETED", before["startedAt"])
+    for each in account.eks.list_insights(clusterName="shop")["insights"]:
+        assert each["lastRefreshTime"] > before["startedAt"]
+
+
+def test_a_rollback_goes_back_one_minor_within_seven_days(account: Account) -> None:
+    account.cluster(version="1.34")
+    upgrade(account, "1.35")
+    back = upgrade(account, "1.34", rollbackConfig={"timeoutMinutes": 120})
+    assert (back["type"], back["status"]) == ("VersionRollback", "Successful")
+    assert account.plane().version == "1.34"
+    code, _ = refused(account.eks.update_cluster_version, name="shop", version="1.33")
+    assert code == "InvalidRequestException"
+
+
+def test_a_rollback_after_seven_days_is_refused(account: Account) -> None:
+    account.cluster(version="1.34")
+    upgrade(account, "1.35")
+    account.clock.advance(7 * DAY)
+    code, message = refused(account.eks.update_cluster_version, name="shop", version="1.34")
+    assert code == "InvalidRequestException"
+    assert "7 days" in message
+
+
+def test_a_rollback_into_extended_support_needs_the_policy(account: Account) -> None:
+    account.cluster(version="1.33", upgradePolicy={"supportType": "STANDARD"})
+    upgrade(account, "1.34")
+    code, message = refused(account.eks.update_cluster_version, name="shop", version="1.33")
+    assert code == "InvalidRequestException"
+    assert "EXTENDED" in message
+
+
+def test_an_injected_failure_leaves_the_version_as_it_was(account: Account) -> None:
+    account.cluster(version="1.34")
+    account.eks_module.fail_next("update", "shop", "IpNotAvailable", "no free address in subnet")
+    made = upgrade(account, "1.35")
+    assert made["status"] == "Failed"
+    assert made["errors"][0]["errorCode"] == "IpNotAvailable"
+    cluster = account.eks.describe_cluster(name="shop")["cluster"]
+    assert (cluster["status"], cluster["version"]) == ("ACTIVE", "1.34")
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "read"),
+    [
+        ({"deletionProtection": True}, "DeletionProtectionUpdate", lambda c: c["deletionProtection"] is True),
+        (
+            {"upgradePolicy": {"supportType": "STANDARD"}},
+            "UpgradePolicyUpdate",
+            lambda c: c["upgradePolicy"]["supportType"] == "STANDARD",
+        ),
+        (
+            {"logging": {"clusterLogging": [{"types": ["audit"], "enabled": True}]}},
+            "LoggingUpdate",
+            lambda c: {"types": ["audit"], "enabled": True} in c["logging"]["clusterLogging"],
+        ),
+        (
+            {"resourcesVpcConfig": {"endpointPrivateAccess": True, "endpointPublicAccess": False}},
+            "EndpointAccessUpdate",
+            lambda c: c["resourcesVpcConfig"]["endpointPublicAccess"] is False,
+        ),
+        (
+            {"resourcesVpcConfig": {"publicAccessCidrs": ["203.0.113.0/24"]}},
+            "EndpointAccessUpdate",
+            lambda c: c["resourcesVpcConfig"]["publicAccessCidrs"] == ["203.0.113.0/24"],
+        ),
+    ],
+)
+def test_a_change_of_the_configuration_and_its_repetition(
+    account: Account, change: dict[str, Any], kind: str, read: Any
+) -> None:
+    account.cluster()
+    made = account.eks.update_cluster_config(name="shop", **change)["update"]
+    assert made["type"] == kind
+    account.clock.advance(121)
+    assert status(account, made)["status"] == "Successful"
+    assert read(account.eks.describe_cluster(name="shop")["cluster"])
+    assert refused(account.eks.update_cluster_config, name="shop", **change)[0] == "InvalidParameterException"
+
+
+def test_one_kind_of_change_in_a_call(account: Account) -> None:
+    account.cluster()
+    code, message = refused(
+        account.eks.update_cluster_config,
+        name="shop",
+        deletionProtection=True,
+        upgradePolicy={"supportType": "STANDARD"},
+    )
+    assert (code, message) == ("InvalidParameterException", "Only one type of update can be allowed.")
+
+
+def test_the_calendar_and_its_filters(account: Account) -> None:
+    def versions(**wanted: Any) -> list[str]:
+        found = account.eks.describe_cluster_versions(**wanted)["clusterVersions"]
+        return [each["clusterVersion"] for each in found]
+
+    assert versions() == ["1.37", "1.36", "1.35", "1.34", "1.33"]
+    assert versions(defaultOnly=True) == ["1.35"]
+    assert versions(versionStatus="EXTENDED_SUPPORT") == ["1.33"]
+    assert versions(status="extended-support") == ["1.33"]
+    assert versions(clusterVersions=["1.34", "1.36"]) == ["1.36", "1.34"]
+    account.clock.advance(30 * DAY)
+    assert versions(versionStatus="EXTENDED_SUPPORT") == ["1.34", "1.33"]
+    first = account.eks.describe_cluster_versions(clusterVersions=["1.35"])["clusterVersions"][0]
+    assert first["endOfStandardSupportDate"].isoformat().startswith("2027-03-27")
+    assert first["defaultVersion"] is True
