@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SETTLED_INTERVALS = 10  # a settled target is probed every so many intervals
+_SETTLED_INTERVALS = 30  # a settled target is probed every so many intervals
 
 
 class Nodes(Protocol):

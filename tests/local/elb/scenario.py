@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+
 from springboard_local.clock import ManualClock
 from springboard_local.cloud import LocalCloud, Settings
 from springboard_local.kubernetes.lane import Backend

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from springboard_local.services import ingress
 
+from springboard_local.services import ingress
 from tests.local.elb.scenario import POD
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ def test_a_change_is_found_when_nobody_asks(account: Account) -> None:
     group, _ = serve(account)
     account.clock.advance(REGISTERED + 11)
     account.cluster.change(ready=False)
-    account.clock.advance(200)
+    account.clock.advance(330)
     assert account.health(group) == FAILED
 
 
