@@ -1,0 +1,261 @@
+"""The nodes as targets: target groups attached to the node groups' Auto Scaling groups.
+
+Attachment is `Added` when all instances are registered; `InService` would need health checks of type ELB, which
+would have Auto Scaling replace nodes whenever an application is ill. A target group that is deleted while it is
+attached stops every launch of an instance: so what is attached and no application's is detached, always.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from springboard import naming
+from springboard.components.contract import Absent, Action, Change, Effect, Observation, Ready, Verdict, Waiting
+from springboard.record import OperationKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from springboard.record import Environment
+    from springboard.runtime import World
+    from springboard.site import Site
+
+_ATTACHED = frozenset({"Adding", "Added", "InService"})
+_LEAVING = frozenset({"draining", "unhealthy.draining"})
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Which target groups the instances of all node groups should be in."""
+
+    target_groups: Mapping[str, str]  # application → name
+
+
+@dataclass(frozen=True)
+class Health:
+    """How the targets of one target group are: state → how many, and what the load balancer says of the ill."""
+
+    states: Mapping[str, int]
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Observed(Observation):
+    """Attachments and health."""
+
+    arns: Mapping[str, str] = field(default_factory=dict)  # target group → ARN
+    attached: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # Auto Scaling group → ARN → state
+    health: Mapping[str, Health] = field(default_factory=dict)  # target group → health; empty until all are Added
+    beginning: str = ""  # of the names of this environment's target groups
+    replaced: bool = False  # node groups are still being changed: others may come
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attach(Change):
+    """AttachTrafficSources."""
+
+    group: str
+    arns: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detach(Change):
+    """DetachTrafficSources."""
+
+    group: str
+    arns: tuple[str, ...]
+
+
+def desired(environment: Environment, site: Site) -> Targets:
+    """All applications' target groups."""
+    return Targets(
+        {
+            app.name: naming.target_group(site.prefix, environment.name, environment.uid, app.name, app.node_port)
+            for app in environment.resolved.apps
+        }
+    )
+
+
+def changes(desired: Targets | Absent, observed: Observed) -> Sequence[Change]:
+    """Attach what is missing to each Auto Scaling group, detach what is ours and nobody's any more."""
+    names = () if isinstance(desired, Absent) else desired.target_groups.values()
+    wanted = {observed.arns[name] for name in names if name in observed.arns}
+    return tuple(
+        change
+        for group, attached in sorted(observed.attached.items())
+        for change in _group(group, attached, wanted, observed.beginning)
+    )
+
+
+def condition(desired: Targets | Absent, observed: Observed) -> Verdict:
+    """Ready when all instances are registered and every target that stays is healthy."""
+    if isinstance(desired, Absent):
+        left = [_name(arn) for attached in observed.attached.values() for arn in attached if _ours(arn, observed)]
+        return Waiting("targets", f"{', '.join(sorted(set(left)))}: being detached", after=15) if left else Ready()
+    if observed.waiting:
+        return observed.waiting
+    for group, attached in sorted(observed.attached.items()):
+        for name in desired.target_groups.values():
+            state = attached.get(observed.arns.get(name, ""), "not attached")
+            if state not in {"Added", "InService"}:
+                return Waiting("targets", f"instances of {group} are not all registered with {name} ({state})")
+    verdicts = [_healthy(app, observed.health.get(name)) for app, name in sorted(desired.target_groups.items())]
+    ill = next((verdict for verdict in verdicts if isinstance(verdict, Waiting)), None)
+    if ill:
+        return ill
+    if observed.replaced:
+        return Waiting("node_groups", "node groups are being changed, and new instances are to be registered")
+    return Ready("Healthy", ", ".join(sorted(desired.target_groups)))
+
+
+def observe(world: World, environment: Environment) -> Observed:
+    """One call per Auto Scaling group; one per target group, for health, once all is attached."""
+    removing = environment.operation is not None and environment.operation.kind is OperationKind.DELETE
+    beginning = naming.thirty_two(world.site.prefix, environment.name, environment.uid, "")[:-8]
+    groups = _every_group(world, environment) if removing else _groups(world, environment)
+    if isinstance(groups, Waiting):
+        return Observed(beginning=beginning, waiting=groups)
+    attached = {group: world.autoscaling.traffic_sources(group) for group in groups}
+    there = {
+        group: {arn: state for arn, state in sources.items() if state != "Removed"}
+        for group, sources in attached.items()
+        if sources is not None
+    }
+    observed = Observed(attached=there, beginning=beginning, replaced=_replaced(environment))
+    if removing:
+        return observed
+    if len(there) < len(attached):
+        return replace(observed, waiting=Waiting("node_groups", "an Auto Scaling group is not there any more"))
+    return _with_health(world, environment, desired(environment, world.site), observed)
+
+
+def apply(world: World, environment: Environment, change: Change) -> None:  # noqa: ARG001 - the components' signature
+    """One Auto Scaling group's attachments; may be made twice."""
+    match change:
+        case Attach():
+            world.autoscaling.attach(change.group, list(change.arns))
+        case Detach():
+            world.autoscaling.detach(change.group, list(change.arns))
+        case _:
+            raise TypeError(f"not a change of targets: {change!r}")
+
+
+def learned(observed: Observed) -> Mapping[str, Any]:
+    """How many targets are in which state, by target group."""
+    return {
+        "targetGroups": {
+            name: {"states": dict(health.states), "reasons": list(health.reasons)}
+            for name, health in sorted(observed.health.items())
+        }
+    }
+
+
+def _group(group: str, attached: Mapping[str, str], wanted: set[str], beginning: str) -> Iterator[Change]:
+    resource = f"Auto Scaling group {group}"
+    missing = tuple(sorted(arn for arn in wanted if attached.get(arn) not in _ATTACHED))
+    if missing:
+        yield Attach(
+            Action.UPDATE,
+            resource,
+            f"its instances are not registered with {', '.join(map(_name, missing))}",
+            possible=not any(arn in attached for arn in missing),  # one that is Removing has to be gone first
+            group=group,
+            arns=missing,
+        )
+    unwanted = tuple(
+        sorted(
+            arn
+            for arn, state in attached.items()
+            if arn not in wanted and state in _ATTACHED and _name(arn).startswith(beginning)
+        )
+    )
+    if unwanted:
+        yield Detach(
+            Action.UPDATE,
+            resource,
+            f"no application is behind {', '.join(map(_name, unwanted))}",
+            Effect.DISRUPTS,
+            group=group,
+            arns=unwanted,
+        )
+
+
+def _name(arn: str) -> str:
+    """The target group's name: …:targetgroup/NAME/id."""
+    return arn.split("/")[1] if arn.count("/") == 2 else arn
+
+
+def _ours(arn: str, observed: Observed) -> bool:
+    return _name(arn).startswith(observed.beginning)
+
+
+def _healthy(app: str, health: Health | None) -> Verdict:
+    if health is None:
+        return Waiting("target_groups", f"the target group of {app} is not there yet")
+    staying = {state: count for state, count in health.states.items() if state not in _LEAVING}
+    healthy, every = staying.get("healthy", 0), sum(staying.values())
+    if healthy and healthy == every:
+        return Ready()
+    said = f": {'; '.join(health.reasons)}" if health.reasons else ""
+    on = "load_balancer" if staying.get("unused") else "pods"
+    return Waiting(on, f"{app}: {healthy} of {every} targets are healthy{said}")
+
+
+def _groups(world: World, environment: Environment) -> list[str] | Waiting:
+    """The Auto Scaling groups of all wanted node groups: from the record if it has all, else from EKS."""
+    facts = environment.facts.get("node_groups", {}).get("groups", ())
+    known = {group["name"]: group["autoScalingGroups"] for group in facts}
+    found: list[str] = []
+    for wanted in environment.spec.node_groups:
+        names = known.get(wanted.name) or _named_by_eks(world, environment, wanted.name)
+        if not names:
+            return Waiting("node_groups", f"EKS has not named the Auto Scaling group of {wanted.name} yet", after=20)
+        found += names
+    return found
+
+
+def _named_by_eks(world: World, environment: Environment, node_group: str) -> list[str]:
+    described = world.eks.node_group(naming.cluster(world.site.prefix, environment.name), node_group)
+    if described is None or described.get("tags", {}).get(naming.OWNER_TAG) != environment.uid:
+        return []
+    return [group["name"] for group in described.get("resources", {}).get("autoScalingGroups", ())]
+
+
+def _every_group(world: World, environment: Environment) -> list[str]:
+    """The Auto Scaling groups of all node groups of ours that there are, for removal."""
+    names = world.eks.node_groups(naming.cluster(world.site.prefix, environment.name)) or []
+    return [group for name in names for group in _named_by_eks(world, environment, name)]
+
+
+def _replaced(environment: Environment) -> bool:
+    """Whether the node groups are not known to be as this generation wants them."""
+    condition = environment.conditions.get("NodeGroupsReady")
+    return condition is None or not condition.true or condition.observed_generation < environment.generation
+
+
+def _with_health(world: World, environment: Environment, want: Targets, observed: Observed) -> Observed:
+    known = environment.facts.get("target_groups", {}).get("groups", {})
+    arns: dict[str, str] = {}
+    for name in want.target_groups.values():
+        arn = known.get(name) or (world.elb.target_group(name) or {}).get("TargetGroupArn", "")
+        if not arn:
+            return replace(observed, waiting=Waiting("target_groups", f"the target group {name} is not there yet"))
+        arns[name] = arn
+    observed = replace(observed, arns=arns)
+    if changes(want, observed):
+        return observed
+    return replace(observed, health={name: _health(world.elb.target_health(arn)) for name, arn in arns.items()})
+
+
+def _health(described: Sequence[Mapping[str, Any]]) -> Health:
+    states: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for target in described:
+        health = target["TargetHealth"]
+        states[health["State"]] += 1
+        if health["State"] not in {"healthy", *_LEAVING}:
+            reasons[" ".join(filter(None, (health.get("Reason", health["State"]), health.get("Description", ""))))] += 1
+    told = tuple(f"{reason} ({count})" for reason, count in sorted(reasons.items()))
+    return Health(dict(sorted(states.items())), told)
