@@ -18,6 +18,7 @@ _THROTTLED = frozenset(
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "RequestThrottled",
+        "ResourceContention",
         "SlowDown",
         "ThrottledException",
         "Throttling",

@@ -30,7 +30,7 @@ class Eks(Adapter):
 
     def update_cluster_config(self, name: str, token: str, **one_kind: Any) -> None:
         """UpdateClusterConfig; EKS takes one kind of change per call, and one update at a time."""
-        self.call("update_cluster_config", name=name, clientRequestToken=token, **one_kind)
+        self._update("update_cluster_config", name=name, clientRequestToken=token, **one_kind)
 
     def delete_cluster(self, name: str) -> None:
         """DeleteCluster."""
@@ -118,7 +118,7 @@ class Eks(Adapter):
 
     def update_addon(self, cluster: str, name: str, **parameters: Any) -> None:
         """UpdateAddon."""
-        self.call("update_addon", clusterName=cluster, addonName=name, **parameters)
+        self._update("update_addon", clusterName=cluster, addonName=name, **parameters)
 
     def delete_addon(self, cluster: str, name: str, *, preserve: bool) -> None:
         """DeleteAddon; with `preserve` its pods stay, and EKS looks after them no more."""
@@ -141,11 +141,11 @@ class Eks(Adapter):
 
     def update_node_group_config(self, cluster: str, name: str, **parameters: Any) -> None:
         """UpdateNodegroupConfig: sizes, labels, taints, the pace of updates."""
-        self.call("update_nodegroup_config", clusterName=cluster, nodegroupName=name, **parameters)
+        self._update("update_nodegroup_config", clusterName=cluster, nodegroupName=name, **parameters)
 
     def update_node_group_version(self, cluster: str, name: str, **parameters: Any) -> None:
         """UpdateNodegroupVersion: another release or version of the launch template; nodes are replaced."""
-        self.call("update_nodegroup_version", clusterName=cluster, nodegroupName=name, **parameters)
+        self._update("update_nodegroup_version", clusterName=cluster, nodegroupName=name, **parameters)
 
     def delete_node_group(self, cluster: str, name: str) -> None:
         """DeleteNodegroup."""
@@ -206,6 +206,14 @@ class Eks(Adapter):
             if err.code in self.missing:
                 return None
             raise
+
+    def _update(self, operation: str, /, **parameters: Any) -> None:
+        """One update at a time: where another is under way, or this one was made already, the next look decides."""
+        try:
+            self.call(operation, **parameters)
+        except RefusedError as err:
+            if err.code != "ResourceInUseException" and "already at the desired" not in err.message:
+                raise
 
     def _create(self, operation: str, /, **parameters: Any) -> None:
         try:
