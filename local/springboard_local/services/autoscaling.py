@@ -177,7 +177,7 @@ def _run_one(group: Any, propagated_tags: dict[str, str]) -> str:
         group.security_groups,
         instance_type=group.instance_type,
         tags={"instance": tags},
-        placement=None if subnet_id else sorted(group.availability_zones)[0],
+        placement=None if subnet_id else min(group.availability_zones),
         region_name=group.region,
         launch_config=group.launch_config,
         is_instance_type_default=False,
@@ -271,7 +271,7 @@ def _ended_outside(instance_ids: list[str]) -> None:
 
 
 def _notify_terminate_instances(self: Any, instance_ids: list[str]) -> None:
-    """moto replaces at once what EC2 terminates; here the group finds out by itself, a minute later."""
+    """Do nothing: moto replaces at once what EC2 terminates, a group finds out by itself a minute later."""
 
 
 def _detach_instances(self: Any, group_name: str, instance_ids: list[str], should_decrement: Any) -> list[Any]:
@@ -360,7 +360,7 @@ def _removed(name: str, arn: str) -> None:
 def states_of(name: str) -> dict[str, str]:
     """Target group ARN → Adding, Added or Removing."""
     group = _group(name)
-    attached = {arn: "Added" for arn in group.target_group_arns}
+    attached = dict.fromkeys(group.target_group_arns, "Added")
     return {**attached, **_state.attachments.get(name, {})}
 
 

@@ -64,7 +64,9 @@ def _get_available_subnet_ip(self: Any, instance: Any) -> str:
             self._subnet_ips[str(address)] = instance
             return str(address)
     if not self._unused_ips:
-        message = f"There are not enough free addresses in subnet '{self.id}' to satisfy the requested number of instances."
+        message = (
+            f"There are not enough free addresses in subnet '{self.id}' to satisfy the requested number of instances."
+        )
         raise EC2ClientError("InsufficientFreeAddressesInSubnet", message)
     again = min(self._unused_ips, key=ipaddress.ip_address)
     self._unused_ips.discard(again)

@@ -41,9 +41,7 @@ def test_a_deployment_is_degraded_until_there_are_nodes(account: Account) -> Non
 
 def test_the_default_follows_the_version_of_the_cluster(account: Account) -> None:
     found = account.eks.describe_addon_versions(kubernetesVersion="1.36", addonName="kube-proxy")["addons"][0]
-    defaults = [
-        each["addonVersion"] for each in found["addonVersions"] if each["compatibilities"][0]["defaultVersion"]
-    ]
+    defaults = [each["addonVersion"] for each in found["addonVersions"] if each["compatibilities"][0]["defaultVersion"]]
     assert defaults == ["v1.36.2-eksbuild.1"]
     assert found["addonVersions"][0]["addonVersion"] == "v1.36.2-eksbuild.1"
     names = {each["addonName"] for each in account.eks.describe_addon_versions(kubernetesVersion="1.35")["addons"]}
@@ -99,7 +97,9 @@ def test_an_update_changes_version_and_configuration(account: Account) -> None:
     found = account.eks.describe_update(name="shop", addonName="vpc-cni", updateId=made["id"])["update"]
     assert found["status"] == "Successful"
     assert addon(account, "vpc-cni")["addonVersion"] == "v1.21.1-eksbuild.3"
-    container = account.plane().objects["DaemonSet", "kube-system", "aws-node"]["spec"]["template"]["spec"]["containers"][0]
+    container = account.plane().objects["DaemonSet", "kube-system", "aws-node"]["spec"]["template"]["spec"][
+        "containers"
+    ][0]
     assert container["env"] == [{"name": "WARM_ENI_TARGET", "value": "1"}]
 
 
@@ -107,7 +107,9 @@ def test_a_conflict_fails_the_update(account: Account) -> None:
     account.cluster()
     account.addon("vpc-cni")
     account.eks_module.fail_next("update", "vpc-cni", "ConfigurationConflict", "Conflicts found")
-    made = account.eks.update_addon(clusterName="shop", addonName="vpc-cni", addonVersion="v1.22.1-eksbuild.1")["update"]
+    made = account.eks.update_addon(clusterName="shop", addonName="vpc-cni", addonVersion="v1.22.1-eksbuild.1")[
+        "update"
+    ]
     account.clock.advance(46)
     found = account.eks.describe_update(name="shop", addonName="vpc-cni", updateId=made["id"])["update"]
     assert found["errors"][0]["errorCode"] == "ConfigurationConflict"

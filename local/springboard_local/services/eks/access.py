@@ -17,9 +17,7 @@ from springboard_local.services.eks.errors import in_use, invalid_parameter, inv
 from springboard_local.services.eks.state import AccessEntry, Cluster, Eks, Fields, paged, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from springboard_local.kubernetes.lane import Attributes
+    from springboard_local.kubernetes.lane import AccessPolicies, Attributes, TokenReviewer
 
 LIMIT = 2_000
 TYPES = ("STANDARD", "FARGATE_LINUX", "EC2_LINUX", "EC2_WINDOWS", "EC2", "HYBRID_LINUX", "HYPERPOD_LINUX")
@@ -86,7 +84,9 @@ def bootstrap(eks: Eks, cluster: Cluster) -> None:
     principal = entry_principal(cluster.creator)
     if validation.PRINCIPAL.fullmatch(principal):
         entry = _make(eks, cluster, principal)
-        _associate(eks, entry, permissions.PREFIX + "AmazonEKSClusterAdminPolicy", {"type": "cluster", "namespaces": []})
+        _associate(
+            eks, entry, permissions.PREFIX + "AmazonEKSClusterAdminPolicy", {"type": "cluster", "namespaces": []}
+        )
 
 
 def admit_nodes(eks: Eks, cluster: Cluster, role_arn: str) -> None:
@@ -101,9 +101,8 @@ def admit_nodes(eks: Eks, cluster: Cluster, role_arn: str) -> None:
 def _cluster(eks: Eks, parameters: Fields) -> Cluster:
     cluster = eks.cluster(parameters["clusterName"])
     if cluster.fields["accessConfig"]["authenticationMode"] == "CONFIG_MAP":
-        message = (
-            "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation."
-        )
+        modes = "[API, API_AND_CONFIG_MAP]"
+        message = f"The cluster's authentication mode must be set to one of {modes} to perform this operation."
         raise invalid_request(message, cluster.name)
     return cluster
 
@@ -135,7 +134,9 @@ def create_entry(eks: Eks, parameters: Fields) -> Fields:
     if not validation.PRINCIPAL.fullmatch(principal) or not _exists(principal):
         raise invalid_parameter("The specified principalArn is invalid: invalid principal.", cluster.name)
     if "/aws-service-role/" in principal:
-        raise invalid_parameter("The caller is not allowed to add a service-linked role to an access entry", cluster.name)
+        raise invalid_parameter(
+            "The caller is not allowed to add a service-linked role to an access entry", cluster.name
+        )
     if kind not in TYPES:
         raise invalid_parameter(f"The type {kind} is invalid, it must be one of {list(TYPES)}", cluster.name)
     if principal in cluster.access:
@@ -167,7 +168,9 @@ def list_entries(eks: Eks, parameters: Fields) -> Fields:
     """ListAccessEntries."""
     wanted = parameters.get("associatedPolicyArn")
     entries = _cluster(eks, parameters).access
-    return paged(parameters, "accessEntries", sorted(k for k, e in entries.items() if not wanted or wanted in e.policies))
+    return paged(
+        parameters, "accessEntries", sorted(k for k, e in entries.items() if not wanted or wanted in e.policies)
+    )
 
 
 def update_entry(eks: Eks, parameters: Fields) -> Fields:
@@ -268,11 +271,13 @@ def create_association(eks: Eks, parameters: Fields) -> Fields:
         return {"association": shown(made)}
     cluster = eks.cluster(parameters["clusterName"])
     namespace, account = parameters["namespace"], parameters["serviceAccount"]
-    if any((each["namespace"], each["serviceAccount"]) == (namespace, account) for each in cluster.associations.values()):
+    if any(
+        (each["namespace"], each["serviceAccount"]) == (namespace, account) for each in cluster.associations.values()
+    ):
         message = f"Association already exists: {namespace}/{account}"
         raise in_use(message, cluster.name)
     validation.role(parameters["roleArn"], cluster=cluster.name)
-    made = associate_service_account(eks, cluster, namespace, account, parameters["roleArn"])
+    made = associate_service_account(eks, cluster, (namespace, account), parameters["roleArn"])
     made["tags"] = validation.tags(parameters.get("tags"))
     made.update({key: parameters[key] for key in _ASSOCIATION_OPTIONS if parameters.get(key) is not None})
     eks.remember("CreatePodIdentityAssociation", parameters, made)
@@ -283,14 +288,14 @@ _ASSOCIATION_OPTIONS = ("disableSessionTags", "targetRoleArn", "policy")
 
 
 def associate_service_account(
-    eks: Eks, cluster: Cluster, namespace: str, account: str, role_arn: str, owner: str | None = None
+    eks: Eks, cluster: Cluster, account: tuple[str, str], role_arn: str, owner: str | None = None
 ) -> Fields:
-    """Make an association, on a user's behalf or an add-on's (`owner`: its ARN)."""
+    """Make an association of a service account (namespace, name); `owner` is the add-on's ARN, if one asks."""
     identifier = f"a-{eks.hexadecimal(17)}"
     made: Fields = {
         "clusterName": cluster.name,
-        "namespace": namespace,
-        "serviceAccount": account,
+        "namespace": account[0],
+        "serviceAccount": account[1],
         "roleArn": role_arn,
         "associationArn": eks.arn(f"podidentityassociation/{cluster.name}/{identifier}"),
         "associationId": identifier,
@@ -345,7 +350,7 @@ def delete_association(eks: Eks, parameters: Fields) -> Fields:
 # authentication and authorization; called by control planes from their own threads, without the lock
 
 
-def reviewer(eks: Eks, cluster: Cluster) -> Callable[[str], User | None]:
+def reviewer(eks: Eks, cluster: Cluster) -> TokenReviewer:
     """The token webhook of a cluster."""
 
     def review(token: str) -> User | None:
@@ -375,7 +380,7 @@ def reviewer(eks: Eks, cluster: Cluster) -> Callable[[str], User | None]:
     return review
 
 
-def policies(eks: Eks, cluster: Cluster) -> Callable[[Attributes], bool]:
+def policies(eks: Eks, cluster: Cluster) -> AccessPolicies:
     """The authorizer of a cluster's access policies."""
 
     def allow(attributes: Attributes) -> bool:

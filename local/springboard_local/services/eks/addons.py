@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # ships no types
 import yaml
 
 from springboard_local.services.eks import access, calendar, manifests, nodegroups, updates, validation
@@ -148,7 +148,7 @@ def _associate(eks: Eks, cluster: Cluster, addon: Addon, wanted: list[Fields] | 
         del cluster.associations[identifier]
     made = [
         access.associate_service_account(
-            eks, cluster, manifests.NAMESPACE, each["serviceAccount"], each["roleArn"], owner=arn
+            eks, cluster, (manifests.NAMESPACE, each["serviceAccount"]), each["roleArn"], owner=arn
         )
         for each in wanted
     ]
@@ -274,7 +274,9 @@ def update(eks: Eks, parameters: Fields) -> Fields:
     answer = shown(made.fields)
     addon.fields.update(status="UPDATING", modifiedAt=eks.now)
     _associate(eks, cluster, addon, parameters.get("podIdentityAssociations"))
-    eks.after(eks.draw("eks:UpdateAddon"), lambda: _end_update(eks, cluster, addon, made, {**parameters, "version": version}))
+    eks.after(
+        eks.draw("eks:UpdateAddon"), lambda: _end_update(eks, cluster, addon, made, {**parameters, "version": version})
+    )
     return {"update": answer}
 
 

@@ -127,7 +127,7 @@ def _trusted(role: Any) -> set[str]:
 
 
 def vpc_config(request: Fields, name: str) -> Fields:
-    """resourcesVpcConfig of a new cluster."""
+    """The resourcesVpcConfig of a new cluster."""
     subnet_ids = request.get("subnetIds") or []
     found = network.subnets(subnet_ids, name)
     if len({subnet.availability_zone for subnet in found}) < 2:
@@ -148,7 +148,9 @@ def vpc_config(request: Fields, name: str) -> Fields:
 
 
 def _check_zones(found: Iterable[Any], name: str) -> None:
-    without = sorted({each.availability_zone for each in found if each.availability_zone_id in _ZONES_WITHOUT_CONTROL_PLANES})
+    without = sorted(
+        {each.availability_zone for each in found if each.availability_zone_id in _ZONES_WITHOUT_CONTROL_PLANES}
+    )
     if without:
         valid = sorted({each.availability_zone for each in found} - set(without))
         message = (
@@ -195,7 +197,7 @@ def _network_config(request: Fields | None, name: str) -> Fields:
 
 
 def _check_service_cidr(cidr: str, name: str) -> None:
-    private = [ipaddress.ip_network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
+    private = [ipaddress.IPv4Network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
     try:
         found = ipaddress.IPv4Network(cidr)
     except ValueError as err:

@@ -24,7 +24,7 @@ _SUMMARY = (
 _RANK = ("PASSING", "UNKNOWN", "WARNING", "ERROR")
 
 
-def _finding(
+def _finding(  # noqa: PLR0917 - the order in which an insight reads
     name: str, category: str, version: str, description: str, status: str, reason: str, **more: object
 ) -> Fields:
     return {
@@ -82,9 +82,13 @@ def _skew(cluster: Cluster, category: str, target: str) -> Fields:
         for group in cluster.nodegroups.values()
         if (group.fields["version"] != cluster.version if upgrade else group.fields["version"] != target)
     ]
-    status, reason = ("ERROR", "Node groups do not match the control plane's version.") if wrong else (
-        "PASSING",
-        "Node versions match the cluster control plane version.",
+    status, reason = (
+        ("ERROR", "Node groups do not match the control plane's version.")
+        if wrong
+        else (
+            "PASSING",
+            "Node versions match the cluster control plane version.",
+        )
     )
     return _finding(
         "Kubelet version skew",

@@ -107,7 +107,11 @@ def _coredns(version: str, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": "kube-dns", "namespace": NAMESPACE, "labels": {**selector, "kubernetes.io/name": "CoreDNS"}},
+        "metadata": {
+            "name": "kube-dns",
+            "namespace": NAMESPACE,
+            "labels": {**selector, "kubernetes.io/name": "CoreDNS"},
+        },
         "spec": {
             "selector": selector,
             "clusterIP": _DNS_ADDRESS,

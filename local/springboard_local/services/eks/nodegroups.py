@@ -122,7 +122,8 @@ def _template(cluster: Cluster, group: Nodegroup, parameters: Fields) -> Fields 
     if any(each.get("SubnetId") for each in interfaces):
         wrong.append("subnet")
     if wrong:
-        message = f"Launch template {template.name} should not specify {', '.join(wrong)}. The noted parameters are set by EKS."
+        words = ", ".join(wrong)
+        message = f"Launch template {template.name} should not specify {words}. The noted parameters are set by EKS."
         raise invalid_parameter(message, cluster.name, name)
     if parameters.get("diskSize"):
         message = "Disk size must be specified within the launch template."
@@ -543,7 +544,11 @@ def delete(eks: Eks, parameters: Fields) -> Fields:
         group.fields.update(status="DELETING", modifiedAt=eks.now)
         seconds = eks.draw("eks:DeleteNodegroup")
         rolling.drain(
-            eks, cluster, group, list(group.instances.values()), seconds * 0.5, lambda _: _end(eks, cluster, group, seconds)
+            eks,
+            cluster,
+            list(group.instances.values()),
+            least=seconds * 0.5,
+            done=lambda _: _end(eks, cluster, group, seconds),
         )
     return {"nodegroup": shown(group.fields)}
 

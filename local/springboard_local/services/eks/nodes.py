@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from springboard_local.cloud import REGION
@@ -50,7 +51,7 @@ class Follower:
         nodegroup.launch_error = ""
         for each in instance_ids:
             nodegroup.instances[each] = ""
-            self._eks.after(nodegroup.join_seconds, lambda each=each: join(cluster, nodegroup, each))
+            self._eks.after(nodegroup.join_seconds, partial(join, cluster, nodegroup, each))
 
     def terminated(self, group: Any, instance_ids: list[str]) -> None:
         """Take the instances' nodes away."""

@@ -150,7 +150,7 @@ def _administers(attributes: Attributes) -> bool:
     return _edits(attributes) or (attributes.verb in _READ | _WRITE and _in(_ADMIN, attributes))
 
 
-def permits(policy: str, attributes: Attributes) -> bool:
+def permits(policy: str, attributes: Attributes) -> bool:  # noqa: PLR0911 - one answer for each policy
     """Whether the policy of that name permits the request, its scope apart."""
     match policy:
         case "AmazonEKSClusterAdminPolicy":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from springboard_local.services import autoscaling
@@ -21,8 +20,8 @@ _TRY = 10  # virtual seconds between attempts to evict
 def drain(
     eks: Eks,
     cluster: Cluster,
-    group: Nodegroup,
     names: list[str],
+    *,
     least: float,
     done: Callable[[list[Eviction]], None],
 ) -> None:
@@ -92,7 +91,7 @@ class _Roll:
     def _size(self) -> int:
         config = self.group.fields["updateConfig"]
         if percent := config.get("maxUnavailablePercentage"):
-            return max(1, math.floor(len(self.group.instances) * percent / 100))
+            return max(1, len(self.group.instances) * int(percent) // 100)
         return int(config.get("maxUnavailable", 1))
 
     def _next_batch(self) -> None:
@@ -129,7 +128,11 @@ class _Roll:
             return
         names = [self.group.instances[each] for each in batch if self.group.instances.get(each)]
         drain(
-            self.eks, self.cluster, self.group, names, least, lambda blocked: self._replace(batch, fresh, names, blocked)
+            self.eks,
+            self.cluster,
+            names,
+            least=least,
+            done=lambda blocked: self._replace(batch, fresh, names, blocked),
         )
 
     def _replace(self, batch: list[str], fresh: list[str], names: list[str], blocked: list[Eviction]) -> None:

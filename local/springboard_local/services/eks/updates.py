@@ -131,7 +131,9 @@ def update_version(eks: Eks, parameters: Fields) -> Fields:
         raise invalid_parameter(f"unsupported Kubernetes version {version}", cluster.name) from err
     rollback = step == -1
     if version not in calendar.offered(eks.now):
-        raise invalid_parameter(f"unsupported Kubernetes version update from {cluster.version} to {version}", cluster.name)
+        raise invalid_parameter(
+            f"unsupported Kubernetes version update from {cluster.version} to {version}", cluster.name
+        )
     if step not in {1, -1}:
         message = (
             f"Cluster is already at version {version}"
@@ -175,7 +177,9 @@ def _check_rollback(eks: Eks, cluster: Cluster, parameters: Fields) -> None:
     if not low <= minutes <= high:
         raise invalid_parameter(f"rollbackConfig.timeoutMinutes must be between {low} and {high}", cluster.name)
     if not cluster.upgraded or cluster.upgraded[0] != version:
-        raise invalid_request(f"Cluster was not upgraded from version {version}, so cannot be rolled back", cluster.name)
+        raise invalid_request(
+            f"Cluster was not upgraded from version {version}, so cannot be rolled back", cluster.name
+        )
     if eks.now - cluster.upgraded[1] > _ROLLBACK_WINDOW:
         raise invalid_request("The rollback window of 7 days after the upgrade has passed", cluster.name)
     support = calendar.versions()[version].support(eks.now)
@@ -350,9 +354,7 @@ _CHANGES: dict[str, Callable[[Cluster, Any], _Change]] = {
     "upgradePolicy": _simple("upgradePolicy", "UpgradePolicyUpdate", "UpgradePolicy"),
     "zonalShiftConfig": _simple("zonalShiftConfig", "ZonalShiftConfigUpdate", "ZonalShiftConfig"),
     "deletionProtection": _simple("deletionProtection", "DeletionProtectionUpdate", "DeletionProtection"),
-    "controlPlaneScalingConfig": _simple(
-        "controlPlaneScalingConfig", "ControlPlaneScalingConfigUpdate", "UpdatedTier"
-    ),
+    "controlPlaneScalingConfig": _simple("controlPlaneScalingConfig", "ControlPlaneScalingConfigUpdate", "UpdatedTier"),
 }
 _NOT_HERE = (
     "computeConfig",
@@ -375,9 +377,7 @@ def associate_encryption(eks: Eks, parameters: Fields) -> Fields:
     made = begin(eks, cluster, "AssociateEncryptionConfig", params(EncryptionConfig=config))
     cluster.fields["status"] = "UPDATING"
     seconds = eks.draw("eks:UpdateClusterConfig")
-    eks.after(
-        seconds, lambda: _end_config(eks, cluster, made, lambda: cluster.fields.update(encryptionConfig=config))
-    )
+    eks.after(seconds, lambda: _end_config(eks, cluster, made, lambda: cluster.fields.update(encryptionConfig=config)))
     return {"update": shown(made.fields)}
 
 

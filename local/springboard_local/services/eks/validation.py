@@ -21,7 +21,7 @@ _TAG_LIMIT = 50
 
 @cache
 def model() -> Any:
-    """botocore's model of EKS."""
+    """The model of EKS that botocore brings."""
     return botocore.session.get_session().get_service_model("eks")
 
 
