@@ -16,7 +16,7 @@ import re
 import threading
 from collections import OrderedDict, deque
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from urllib.parse import parse_qs
@@ -637,7 +637,14 @@ def _protocol(api: str) -> str:
 
 def result_response(call: Call, result: Mapping[str, Any] | None) -> Response:
     """A handler's output as the service would send it."""
-    return _serialized(call, dict(result or {}))
+    output = dict(result or {})
+    response = _serialized(call, output)
+    # moto's serializer leaves out members that are the HTTP status itself: Lambda's Invoke has one.
+    shape = _model(get_service_model(call.api).service_name, call.operation).output_shape
+    for name, member in shape.members.items() if shape else ():
+        if member.serialization.get("location") == "statusCode" and name in output:
+            return replace(response, status=int(output[name]))
+    return response
 
 
 def error_response(call: Call, code: str, message: str, status: int = 400, **fields: Any) -> Response:
