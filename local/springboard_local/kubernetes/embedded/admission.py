@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NODE_PORTS = range(30000, 32768)
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
-_TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path, not a token
+_TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _PROTECTED_NAMESPACES = frozenset({"default", "kube-system", "kube-public"})
 
 
@@ -135,7 +135,7 @@ class Admission:
                         "FieldValueInvalid",
                         f'Invalid value: "{address}": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)',
                     )
-                ],  # noqa: E501
+                ],
             ) from None
         if not inside:
             why = f"the provided IP {address} is not in the valid range. The range of valid IPs is {self._addresses}"
@@ -154,7 +154,7 @@ class Admission:
             kept = known.get(port.get("name", ""))
             if not port.get("nodePort") and kept and kept not in given:
                 port["nodePort"] = kept
-        taken = {p["nodePort"] for other in self._others(service) for p in other["spec"].get("ports") or () if p.get("nodePort")}  # fmt: skip  # noqa: E501
+        taken = {p["nodePort"] for other in self._others(service) for p in other["spec"].get("ports") or () if p.get("nodePort")}  # fmt: skip
         mine = set(known.values())
         for i, port in enumerate(ports):
             wanted = port.get("nodePort")

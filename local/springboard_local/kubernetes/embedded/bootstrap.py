@@ -59,7 +59,7 @@ def fill(context: Context, service_address: str, port: int) -> None:
     for name, value, description in _PRIORITIES:
         body = {"metadata": {"name": name}, "value": value, "description": description}
         context.create(PRIORITY_CLASSES, "", body, "kube-apiserver")
-    storage = {"metadata": {"name": "gp2"}, "provisioner": "kubernetes.io/aws-ebs", "volumeBindingMode": "WaitForFirstConsumer", "parameters": {"type": "gp2", "fsType": "ext4"}}  # fmt: skip  # noqa: E501
+    storage = {"metadata": {"name": "gp2"}, "provisioner": "kubernetes.io/aws-ebs", "volumeBindingMode": "WaitForFirstConsumer", "parameters": {"type": "gp2", "fsType": "ext4"}}  # fmt: skip
     context.create(STORAGE_CLASSES, "", storage, "eks")
     labels = {"component": "apiserver", "provider": "kubernetes"}
     spec = {

@@ -7,10 +7,13 @@ import json
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from springboard_local.kubernetes.embedded.objects import Key, Obj
 from springboard_local.kubernetes.embedded.schema import Schemas
+
+if TYPE_CHECKING:
+    from springboard_local.kubernetes.embedded.objects import Key, Obj
+
 
 # Minor versions with data of their own; others are served from the nearest.
 _DATA_MINORS = (34, 37)

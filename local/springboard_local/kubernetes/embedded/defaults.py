@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from springboard_local.kubernetes.embedded.objects import Obj
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from springboard_local.kubernetes.embedded.objects import Obj
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}

@@ -62,7 +62,7 @@ class Manager:
         return {**entry, "subresource": self.subresource} if self.subresource else entry
 
 
-class ApplyConflict(Exception):  # noqa: N818 - the API's own word
+class ApplyConflict(Exception):
     """Fields that others manage with other values."""
 
     def __init__(self, conflicts: list[tuple[Obj, list[Path]]]) -> None:

@@ -48,7 +48,7 @@ from springboard_local.kubernetes.embedded.store import Store
 from springboard_local.kubernetes.lane import Backend, ControlPlane, Eviction, Lane, NodeSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from springboard_local.clock import Clock
     from springboard_local.kubernetes.embedded.catalog import Resource
@@ -78,14 +78,13 @@ class Loop:
 
         return self.wait(run())
 
-    def wait[T](self, work: Any) -> T:
+    def wait[T](self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for a coroutine on the loop."""
         if threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError("the event loop can't wait for itself")
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
-        answer: T = future.result(_PATIENCE)
-        return answer
+        return future.result(_PATIENCE)
 
     def close(self) -> None:
         """End the loop and its thread."""

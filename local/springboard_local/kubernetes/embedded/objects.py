@@ -55,7 +55,7 @@ def micro_now() -> str:
 
 def moment(text: str) -> datetime:
     """Read a Time or MicroTime."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return datetime.fromisoformat(text)
 
 
 def clone(value: Any) -> Any:

@@ -10,10 +10,10 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from springboard_local.kubernetes.embedded.objects import Obj
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from springboard_local.kubernetes.embedded.objects import Obj
 
 MAGIC = b"k8s\x00"
 _META = "k8s.io.apimachinery.pkg.apis.meta.v1."
@@ -83,7 +83,9 @@ def _time(data: bytes) -> str | None:
 
 def _int_or_string(data: bytes) -> int | str:
     found = dict(_fields(data))
-    return found.get("3", b"").decode() if found.get("1") else found.get("2", 0)
+    if found.get("1"):
+        return str(found.get("3", b"").decode())
+    return int(found.get("2", 0))
 
 
 def _raw_json(data: bytes) -> Any:
@@ -125,7 +127,7 @@ def _is_absent(name: str, value: Any) -> bool:
         return True
     if value == {}:
         return name not in _MEANT_EMPTY
-    return not isinstance(value, bool | list | str) and value == 0 and name not in _MEANT_ZERO or value is False
+    return (not isinstance(value, bool | list | str) and value == 0 and name not in _MEANT_ZERO) or value is False
 
 
 def _message(kind: str, data: bytes) -> Any:

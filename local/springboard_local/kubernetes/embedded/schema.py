@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from springboard_local.kubernetes.embedded.objects import Obj
+if TYPE_CHECKING:
+    from springboard_local.kubernetes.embedded.objects import Obj
+
 
 type Schema = dict[str, Any]
 
@@ -135,7 +137,7 @@ class Schemas:
             return str(schema.get("format", "int"))
         if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
             return "map[string]" + self._go_type(self.resolve(schema["additionalProperties"]))
-        return _GO_NAMES.get(kind, kind)
+        return str(_GO_NAMES.get(kind, kind))
 
     def prune(self, schema: Schema, value: Any) -> Any:
         """Drop unknown fields and nulls, as decoding into a Go struct does."""

@@ -376,7 +376,7 @@ class ApiServer:
         seen = (_seen(change, selects) for change in self._store.since(call.resource.key, since))
         return max(start, since), [event for event in seen if event]
 
-    async def _stream(  # noqa: PLR0917
+    async def _stream(
         self,
         call: Call,
         response: web.StreamResponse,

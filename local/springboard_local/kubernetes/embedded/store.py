@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from springboard_local.kubernetes.embedded.objects import Key, Obj, name_of, namespace_of, now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 _LOG_LENGTH = 4000
 
@@ -114,7 +114,7 @@ class Store:
         """Whether all that happened after `revision` is still in the log."""
         return revision >= self._oldest - 1
 
-    def since(self, key: Key, revision: int) -> list[Change]:
+    def since(self, key: Key, revision: int) -> Sequence[Change]:
         """What happened to a resource after `revision`."""
         return [change for change in self._log if change.revision > revision and change.key == key]
 

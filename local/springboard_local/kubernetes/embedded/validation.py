@@ -347,7 +347,7 @@ def _check_budget(obj: Obj, _old: Obj | None) -> Causes:
         if isinstance(value, int) and value < 0:
             yield _invalid(f"spec.{name}", value, "must be greater than or equal to 0")
         if isinstance(value, str) and not re.fullmatch(r"[0-9]+%", value):
-            rule = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"  # noqa: E501
+            rule = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
             yield _invalid(f"spec.{name}", value, rule)
 
 

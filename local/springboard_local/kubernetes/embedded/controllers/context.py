@@ -53,7 +53,7 @@ class Context:
         places = (place for place in self.store.owned_by(uid_of(owner)) if place[0] == PODS)
         return [pod for place in places if (pod := self.store.get(*place))]
 
-    def record(self, about: Obj, kind: str, reason: str, message: str, component: str, field: str = "", host: str = "") -> None:  # fmt: skip  # noqa: E501
+    def record(self, about: Obj, kind: str, reason: str, message: str, component: str, field: str = "", host: str = "") -> None:  # fmt: skip
         """Write an Event, or count one that is there already. `kind` is Normal or Warning."""
         namespace = namespace_of(about) or "default"
         space = self.store.get(NAMESPACES, "", namespace)
@@ -75,7 +75,7 @@ class Context:
             self.store.remove(EVENTS, next(iter(events.values())))
 
     @staticmethod
-    def _event(about: Obj, namespace: str, kind: str, reason: str, message: str, component: str, field: str, host: str) -> Obj:  # fmt: skip  # noqa: E501
+    def _event(about: Obj, namespace: str, kind: str, reason: str, message: str, component: str, field: str, host: str) -> Obj:  # fmt: skip
         meta = about["metadata"]
         involved = {
             "kind": about["kind"],

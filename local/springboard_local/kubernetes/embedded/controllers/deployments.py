@@ -309,7 +309,7 @@ class Deployments:
             status["observedGeneration"] = deployment["metadata"]["generation"]
             _set_available(status, deployment, counts)
             if current is not None and not deployment["spec"].get("paused"):
-                _set_progressing(status, current, complete=_is_complete(deployment, current), progressed=progressed, late=late)  # fmt: skip  # noqa: E501
+                _set_progressing(status, current, complete=_is_complete(deployment, current), progressed=progressed, late=late)  # fmt: skip
             _set_paused(status, deployment)
 
         self._context.registry.edit_status(DEPLOYMENTS, deployment, change)
@@ -345,7 +345,7 @@ def _moved_on(before: dict[str, int], after: dict[str, int]) -> bool:
 def _is_complete(deployment: Obj, current: Obj) -> bool:
     wanted = replicas_of(deployment)
     sizes = {replicas_of(current), status_number(current, "replicas"), _available(current)}
-    return sizes == {wanted} and status_number(deployment, "replicas") == wanted
+    return sizes == {wanted, status_number(deployment, "replicas")}
 
 
 def _set_available(status: Obj, deployment: Obj, counts: dict[str, int]) -> None:
@@ -378,7 +378,7 @@ def _set_progressing(status: Obj, current: Obj, *, complete: bool, progressed: b
 def _set_paused(status: Obj, deployment: Obj) -> None:
     found = find_condition({"status": status}, "Progressing")
     reason = (found or {}).get("reason")
-    if deployment["spec"].get("paused") and reason != "DeploymentPaused" and reason != "ProgressDeadlineExceeded":
+    if deployment["spec"].get("paused") and reason not in {"DeploymentPaused", "ProgressDeadlineExceeded"}:
         text = "Deployment is paused"
         set_condition(status, "Progressing", "Unknown", "DeploymentPaused", text, lastUpdateTime=now())
     elif not deployment["spec"].get("paused") and reason == "DeploymentPaused":

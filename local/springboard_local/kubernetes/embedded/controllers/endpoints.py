@@ -140,7 +140,7 @@ class Endpoints:
         namespace, name = namespace_of(service), name_of(service)
         found = self._store.get(ENDPOINTS, namespace, name)
         if found is None:
-            meta = {"name": name, "labels": {**labels_of(service), "endpoints.kubernetes.io/managed-by": "endpoint-controller"}}  # fmt: skip  # noqa: E501
+            meta = {"name": name, "labels": {**labels_of(service), "endpoints.kubernetes.io/managed-by": "endpoint-controller"}}  # fmt: skip
             self._context.create(ENDPOINTS, namespace, {"metadata": meta, "subsets": subsets})
         else:
             self._context.registry.edit(ENDPOINTS, found, lambda e: e.__setitem__("subsets", subsets))

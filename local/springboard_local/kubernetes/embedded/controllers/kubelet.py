@@ -271,7 +271,7 @@ class Kubelets:
 
     def _pulled(self, pod: Obj, container: Container) -> None:
         container.pull_failures = 0
-        text = f'Successfully pulled image "{container.image}" in 1.412s (1.412s including waiting). Image size: 187654321 bytes.'  # noqa: E501
+        text = f'Successfully pulled image "{container.image}" in 1.412s (1.412s including waiting). Image size: 187654321 bytes.'
         self._record(pod, container, "Normal", "Pulled", text)
 
     def _stop(self, pod: Obj, runtime: Runtime) -> None:

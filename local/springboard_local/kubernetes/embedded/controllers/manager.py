@@ -44,7 +44,7 @@ class Manager:
         self._controllers: list[Controller] = []
         self._queue: dict[tuple[Controller, Item], None] = {}
         self._hold: Hold | None = None
-        self._timers: set[Timer] = set()
+        self._timers: dict[int, Timer] = {}
         self._stopped = False
         self._stop_listening = store.listen(self._changed)
 
@@ -77,26 +77,26 @@ class Manager:
                 hold.release()
 
         def arrive(hold: Hold) -> None:
-            self._timers.discard(timer)
+            self._timers.pop(id(timer), None)
             if not timer.cancelled:
                 self.enqueue(controller, namespace, name)
             hold.release()
 
         timer = self._clock.call_later(seconds, due)
-        self._timers.add(timer)
+        self._timers[id(timer)] = timer
         return timer
 
     def cancel(self, timer: Timer | None) -> None:
         """Forget a deadline."""
         if timer is not None:
             timer.cancel()
-            self._timers.discard(timer)
+            self._timers.pop(id(timer), None)
 
     def stop(self) -> None:
         """Do nothing more."""
         self._stopped = True
         self._stop_listening()
-        for timer in self._timers:
+        for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
         self._queue.clear()

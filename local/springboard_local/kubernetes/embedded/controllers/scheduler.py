@@ -141,7 +141,7 @@ class _Round:
         counts: Counter[str] = Counter()
         for node in self.nodes:
             value = labels_of(node).get(key)
-            if value is None or admits_node(self._pod["spec"], node) in (AFFINITY,):
+            if value is None or admits_node(self._pod["spec"], node) == AFFINITY:
                 continue
             counts[value] += sum(self._counts(other, selector) for other in self._usage[name_of(node)].pods)
         return counts
