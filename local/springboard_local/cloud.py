@@ -107,7 +107,7 @@ def _prepare_moto() -> None:
     """Give moto our account and its options; before any of its services is imported."""
     os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
-    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "true"
+    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # a second each time, and nothing here starts one of them
     import moto.core  # noqa: PLC0415 - nothing of moto may be imported before the environment is set
     import moto.core.models  # noqa: PLC0415
     from moto.core.config import default_user_config  # noqa: PLC0415

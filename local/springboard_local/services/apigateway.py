@@ -22,7 +22,7 @@ from moto.apigatewayv2.models import apigatewayv2_backends
 from moto.logs.models import logs_backends
 
 from springboard_local.cloud import ACCOUNT, REGION
-from springboard_local.pipeline import Reset, identify
+from springboard_local.pipeline import Reset
 from springboard_local.services import iam
 
 if TYPE_CHECKING:
@@ -113,7 +113,6 @@ class Gateway:
         """`invoke` runs a function by ARN; by default the local Lambda does."""
         self._cloud = cloud
         self._invoke = invoke or _lambda
-        self._numbers = iter(range(1, 2**62))
         self._lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -125,9 +124,8 @@ class Gateway:
         return [answer.body]
 
     def _request(self, environ: dict[str, Any]) -> _Request:
-        with self._lock:
-            number = -next(self._numbers)
-        call = identify(environ, number, self._cloud.clock.now(), lambda _access_key, _user_agent: False)
+        call = self._cloud.pipeline.identify(environ)
+        call.internal = False
         call.service, call.api, call.operation = "execute-api", "execute-api", "Invoke"
         call.region = REGION
         host = environ.get("HTTP_HOST", "")

@@ -1,12 +1,15 @@
-"""Policy documents where moto is stricter than IAM: one without Version is of the oldest version, and valid.
+"""IAM where moto is in the way: documents without Version, and AWS's own policies.
 
-SAM's policy templates are written so.
+A document without Version is of the oldest version, and valid; SAM's policy templates are written so.
+AWS's 1,500 managed policies are read once in a process, not again for each emptied account.
 """
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
+from moto.iam.models import IAMBackend
 from moto.iam.policy_validation import BaseIAMPolicyValidator
 
 from springboard_local.services.mending import Mending
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from springboard_local.cloud import Cloud
 
 _mending = Mending()
+_policies: list[Any] = []
 
 
 def _validate_version(validate: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -27,11 +31,23 @@ def _validate_version(validate: Callable[[Any], None]) -> Callable[[Any], None]:
     return validated
 
 
+def _init_aws_policies(read: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:
+    def policies(self: Any) -> list[Any]:
+        if not _policies:
+            _policies.extend(read(self))
+        # Counters of attachments are each account's own; the documents never change.
+        return [copy.copy(policy) for policy in _policies]
+
+    return policies
+
+
 def install(_cloud: Cloud) -> None:
     """Mend moto's IAM."""
     _mending.undo()
-    original = BaseIAMPolicyValidator._validate_version
-    _mending.replace(BaseIAMPolicyValidator, _validate_version=_validate_version(original))
+    _mending.replace(
+        BaseIAMPolicyValidator, _validate_version=_validate_version(BaseIAMPolicyValidator._validate_version)
+    )
+    _mending.replace(IAMBackend, _init_aws_policies=_init_aws_policies(IAMBackend._init_aws_policies))
 
 
 def close(_cloud: Cloud) -> None:
