@@ -9,6 +9,7 @@ import signal
 import threading
 from pathlib import Path
 
+from springboard_local import seeds
 from springboard_local.clock import ScaledClock
 from springboard_local.cloud import LocalCloud, Settings
 
@@ -38,6 +39,7 @@ def main() -> None:
     cloud.start()
     try:
         logging.getLogger(__name__).info("the local cloud answers at %s", cloud.endpoint)
+        _seed(cloud, options.examples)
         _tell(options.endpoint_file, cloud.endpoint)
         cloud.warm_up()
         ended.wait()
@@ -56,9 +58,17 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--no-iam", action="store_true", help="policies are not enforced")
     parser.add_argument("--kubernetes", choices=("embedded", "real"), default="embedded")
     parser.add_argument("--worker-python", type=Path, help="interpreter of the function workers")
+    parser.add_argument("--examples", type=Path, help="folder of environment files whose images the registry gets")
     parser.add_argument("--instance", default="", help="an ID by which the starter knows this process")
     parser.add_argument("--endpoint-file", type=Path, help="where to write the endpoint once it answers")
     return parser.parse_args()
+
+
+def _seed(cloud: LocalCloud, examples: Path | None) -> None:
+    if examples is not None:
+        from springboard_local.services import ecr  # noqa: PLC0415 - imports moto, which the cloud has prepared by now
+
+        ecr.seed(cloud, seeds.images(examples))
 
 
 def _tell(file: Path | None, endpoint: str) -> None:

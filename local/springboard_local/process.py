@@ -77,7 +77,15 @@ def up(
         found = status(folder)
         if found.running:
             return found
-        return _start(folder, _free(port), speed, kubernetes, worker_python, options)
+        project = folder.parent
+        interpreter = worker_python or _existing(project / ".tools" / "worker" / "bin" / "python")
+        examples = _existing(project / "examples")
+        more = (*options, *((f"--examples={examples}",) if examples else ()))
+        return _start(folder, _free(port), speed, kubernetes, interpreter, more)
+
+
+def _existing(path: Path) -> Path | None:
+    return path if path.exists() else None
 
 
 def _free(port: int | None) -> int:
