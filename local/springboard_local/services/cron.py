@@ -77,7 +77,12 @@ def parse(expression: str) -> Rate | At | Cron:
         raise InvalidExpressionError(f"Invalid Schedule Expression {expression}.")
     kind, body = found.groups()
     try:
-        return {"at": _at, "rate": _rate, "cron": _cron}[kind](body)
+        match kind:
+            case "at":
+                return _at(body)
+            case "rate":
+                return _rate(body)
+        return _cron(body)
     except ValueError as error:
         raise InvalidExpressionError(f"Invalid Schedule Expression {expression}.") from error
 

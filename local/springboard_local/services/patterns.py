@@ -73,7 +73,7 @@ def _filter(name: str, argument: Any, value: Any) -> bool:  # noqa: PLR0911 - on
             fold = isinstance(argument, Mapping)
             text = argument["equals-ignore-case"] if fold else argument
             value, text = (value.casefold(), text.casefold()) if fold else (value, text)
-            return value.startswith(text) if name == "prefix" else value.endswith(text)
+            return bool(value.startswith(text) if name == "prefix" else value.endswith(text))
         case "equals-ignore-case":
             return bool(value.casefold() == argument.casefold())
         case "wildcard":

@@ -155,7 +155,7 @@ def update_schedule(call: Call) -> Mapping[str, Any]:
     schedule = groups[group].schedules.get(name)
     if schedule is None:
         raise ApiError("ResourceNotFoundException", f"Schedule {name} does not exist.", 404)
-    named = {
+    named: dict[str, Any] = {
         "schedule_expression": given.get("ScheduleExpression"),
         "schedule_expression_timezone": given.get("ScheduleExpressionTimezone"),
         "flexible_time_window": given.get("FlexibleTimeWindow"),

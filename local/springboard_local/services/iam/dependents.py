@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-import jmespath
+import jmespath  # type: ignore[import-untyped]  # botocore's own dependency has no stubs
 import yaml
 
 from springboard_local.cloud import ACCOUNT
@@ -56,7 +56,9 @@ def dependents(call: Call) -> Iterator[Question | ServiceLinkedRole]:
 
 
 def _demanded(call: Call, entry: Mapping[str, Any]) -> Iterator[Question]:
-    context = {key.lower(): (str(value),) for key, value in entry.get("context", {}).items()}
+    context: dict[str, tuple[str, ...]] = {
+        key.lower(): (str(value),) for key, value in entry.get("context", {}).items()
+    }
     if "via" in entry:
         context["kms:viaservice"] = (f"{entry['via']}.{call.region}.amazonaws.com",)
         context["kms:grantisforawsresource"] = ("true",) if entry["via"] != "eks" else ("false",)
@@ -117,7 +119,7 @@ def _tag_specifications(call: Call) -> Iterator[Question]:
     for specification in call.parameters.get("TagSpecifications") or ():
         kind = specification.get("ResourceType") or "*"
         tags = {str(tag["Key"]): str(tag["Value"]) for tag in specification.get("Tags") or ()}
-        context = {f"aws:requesttag/{key.lower()}": (value,) for key, value in tags.items()}
+        context: dict[str, tuple[str, ...]] = {f"aws:requesttag/{key.lower()}": (value,) for key, value in tags.items()}
         context["aws:tagkeys"] = tuple(tags)
         context["ec2:createaction"] = (call.operation,)
         yield Question("ec2:CreateTags", f"arn:aws:ec2:{call.region}:{ACCOUNT}:{kind}/*", context)

@@ -1,0 +1,3 @@
+from tests.local.iam.conftest import _running, account
+
+__all__ = ["_running", "account"]
