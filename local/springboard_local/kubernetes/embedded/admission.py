@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NODE_PORTS = range(30000, 32768)
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
-_TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+_MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _PROTECTED_NAMESPACES = frozenset({"default", "kube-system", "kube-public"})
 
 
@@ -154,12 +154,17 @@ class Admission:
             kept = known.get(port.get("name", ""))
             if not port.get("nodePort") and kept and kept not in given:
                 port["nodePort"] = kept
-        taken = {p["nodePort"] for other in self._others(service) for p in other["spec"].get("ports") or () if p.get("nodePort")}  # fmt: skip
+        taken = {
+            port["nodePort"]
+            for other in self._others(service)
+            for port in other["spec"].get("ports") or ()
+            if port.get("nodePort")
+        }
         mine = set(known.values())
         for i, port in enumerate(ports):
             wanted = port.get("nodePort")
             if not wanted:
-                port["nodePort"] = _free_port(taken | {p.get("nodePort") for p in ports})
+                port["nodePort"] = _free_port(taken | {p["nodePort"] for p in ports if p.get("nodePort")})
             elif wanted not in mine:
                 self._check_port(resource, service, i, taken)
 
@@ -200,5 +205,5 @@ def _mount_token(spec: Obj) -> None:
     spec.setdefault("volumes", []).append({"name": name, "projected": {"defaultMode": 420, "sources": sources}})
     for container in containers_of(spec):
         mounts = container.setdefault("volumeMounts", [])
-        if not any(mount.get("mountPath") == _TOKEN_PATH for mount in mounts):
-            mounts.append({"name": name, "readOnly": True, "mountPath": _TOKEN_PATH})
+        if not any(mount.get("mountPath") == _MOUNT_PATH for mount in mounts):
+            mounts.append({"name": name, "readOnly": True, "mountPath": _MOUNT_PATH})

@@ -36,7 +36,6 @@ _PRIORITIES = (
         "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
     ),
 )
-_READY_MESSAGES = {"True": "kubelet is posting ready status"}
 _PRESSURES = (
     ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
     ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
@@ -59,7 +58,12 @@ def fill(context: Context, service_address: str, port: int) -> None:
     for name, value, description in _PRIORITIES:
         body = {"metadata": {"name": name}, "value": value, "description": description}
         context.create(PRIORITY_CLASSES, "", body, "kube-apiserver")
-    storage = {"metadata": {"name": "gp2"}, "provisioner": "kubernetes.io/aws-ebs", "volumeBindingMode": "WaitForFirstConsumer", "parameters": {"type": "gp2", "fsType": "ext4"}}  # fmt: skip
+    storage = {
+        "metadata": {"name": "gp2"},
+        "provisioner": "kubernetes.io/aws-ebs",
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "parameters": {"type": "gp2", "fsType": "ext4"},
+    }
     context.create(STORAGE_CLASSES, "", storage, "eks")
     labels = {"component": "apiserver", "provider": "kubernetes"}
     spec = {
@@ -134,7 +138,9 @@ def set_node_conditions(status: Obj, *, ready: bool, reason: str) -> None:
     for kind, why, message in _PRESSURES:
         set_condition(status, kind, "False", why, message, lastHeartbeatTime=now())
     if ready:
-        set_condition(status, "Ready", "True", "KubeletReady", _READY_MESSAGES["True"], lastHeartbeatTime=now())
+        set_condition(
+            status, "Ready", "True", "KubeletReady", "kubelet is posting ready status", lastHeartbeatTime=now()
+        )
     else:
         message = reason if " " in reason else _NETWORK_NOT_READY
         why = reason if reason and " " not in reason else "KubeletNotReady"

@@ -62,7 +62,7 @@ class Manager:
         return {**entry, "subresource": self.subresource} if self.subresource else entry
 
 
-class ApplyConflict(Exception):
+class ApplyConflictError(Exception):
     """Fields that others manage with other values."""
 
     def __init__(self, conflicts: list[tuple[Obj, list[Path]]]) -> None:
@@ -234,7 +234,7 @@ def _store_entries(obj: Obj, entries: Iterable[tuple[Obj, set[Path]]]) -> None:
 # Writes
 
 
-def track_update(schemas: Schemas, schema: Schema, old: Obj | None, new: Obj, manager: Manager, time: str) -> None:
+def track_update(schemas: Schemas, schema: Schema, old: Obj | None, new: Obj, manager: Manager, *, time: str) -> None:
     """Write into `new` who manages what after a create, update or patch."""
     comparison = _Comparison(schemas)
     comparison.compare(schema, _tracked(old or {}), _tracked(new), ())
@@ -257,7 +257,7 @@ def apply_configuration(
 ) -> Obj:
     """Server-side apply: `live` with `config` merged in, and what the manager no longer speaks of pruned.
 
-    Raises ApplyConflict where others manage a field with another value, unless forced.
+    Raises ApplyConflictError where others manage a field with another value, unless forced.
     """
     wanted = _configured(schemas, schema, config)
     found = _configured(schemas, schema, live)
@@ -273,7 +273,7 @@ def apply_configuration(
             conflicts.append((entry, sorted(disputed)))
         others.append((entry, paths - disputed))
     if conflicts:
-        raise ApplyConflict(conflicts)
+        raise ApplyConflictError(conflicts)
     merged: Obj = clone(_merge(schemas, schema, live, config))
     if mine:
         _prune(schemas, schema, merged, mine[1] - set(wanted), [paths for _, paths in others])
@@ -300,10 +300,10 @@ def _merge(schemas: Schemas, schema: Schema, live: Any, config: Any) -> Any:
         return merged
     if shape == "listmap" and isinstance(live, list) and isinstance(config, list):
         left = {_item_key(schema, item): item for item in config}
-        kept = [
-            _merge(schemas, schemas.item(schema), item, left.pop(key)) if (key := _item_key(schema, item)) in left else item
-            for item in live
-        ]  # fmt: skip
+        kept = []
+        for item in live:
+            wanted = left.pop(_item_key(schema, item), None)
+            kept.append(item if wanted is None else _merge(schemas, schemas.item(schema), item, wanted))
         return kept + list(left.values())
     if shape == "listset" and isinstance(live, list) and isinstance(config, list):
         return live + [member for member in config if member not in live]

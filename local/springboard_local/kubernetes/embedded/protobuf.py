@@ -155,7 +155,7 @@ def _message(kind: str, data: bytes) -> Any:
 
 
 def decode(body: bytes) -> Obj:
-    """The object of a `k8s\\0` + runtime.Unknown body; ValueError for a type without a table."""
+    """The object of a protobuf body; ValueError for a type without a table."""
     envelope = dict(_fields(body[len(MAGIC) :]))
     type_meta = dict(_fields(envelope["1"]))
     api_version, kind = type_meta.get("1", b"").decode(), type_meta.get("2", b"").decode()

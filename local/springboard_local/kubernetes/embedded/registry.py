@@ -112,7 +112,7 @@ def read_body(body: bytes) -> Any:
         return json.loads(body)
     except ValueError:
         try:
-            return yaml.load(body, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+            return yaml.safe_load(body)
         except yaml.YAMLError as error:
             raise bad_request(f"error converting YAML to JSON: {error}") from error
 
@@ -236,7 +236,15 @@ class Registry:
             self._track(resource, _with_managers(old, given), fresh, write)
         return fresh if write.dry_run else self._save(resource.key, fresh)
 
-    def edit(self, key: Key, obj: Obj, change: Callable[[Obj], object], *, manager: str = CONTROLLER_MANAGER, subresource: str = "") -> Obj | None:  # fmt: skip
+    def edit(
+        self,
+        key: Key,
+        obj: Obj,
+        change: Callable[[Obj], object],
+        *,
+        manager: str = CONTROLLER_MANAGER,
+        subresource: str = "",
+    ) -> Obj | None:
         """A controller's write: `change` gets a copy of the latest version; None if the object is gone."""
         old = self.store.get(key, namespace_of(obj), name_of(obj))
         if old is None:
@@ -251,7 +259,9 @@ class Registry:
         self._track(resource, old, fresh, Write(manager, subresource=subresource))
         return self._save(key, fresh)
 
-    def edit_status(self, key: Key, obj: Obj, change: Callable[[Obj], object], manager: str = CONTROLLER_MANAGER) -> Obj | None:  # fmt: skip
+    def edit_status(
+        self, key: Key, obj: Obj, change: Callable[[Obj], object], manager: str = CONTROLLER_MANAGER
+    ) -> Obj | None:
         """As `edit`, of the status alone: `change` gets the status."""
         return self.edit(key, obj, lambda o: change(o.setdefault("status", {})), manager=manager, subresource="status")
 
@@ -286,7 +296,7 @@ class Registry:
             # Whoever writes an object through its main door manages nothing of its status.
             old = {**(old or {}), "status": fresh.get("status")}
         manager = fields.Manager(write.manager, "Update", resource.api_version, write.subresource)
-        fields.track_update(self.catalog.schemas, self.catalog.root(resource), old, fresh, manager, now())
+        fields.track_update(self.catalog.schemas, self.catalog.root(resource), old, fresh, manager, time=now())
 
     def _save(self, key: Key, fresh: Obj) -> Obj:
         """Store a new version; an object that was to go and has no finalizer left goes now."""
@@ -298,7 +308,9 @@ class Registry:
 
     # Patch
 
-    def patch(self, resource: Resource, namespace: str, name: str, media_type: str, body: bytes, write: Write) -> Written:  # fmt: skip
+    def patch(
+        self, resource: Resource, namespace: str, name: str, body: bytes, *, media_type: str, write: Write
+    ) -> Written:
         """Any of the four kinds of patch."""
         media_type = media_type.split(";", maxsplit=1)[0].strip()
         if media_type == "application/apply-patch+yaml":
@@ -375,7 +387,7 @@ class Registry:
         schemas, schema = self.catalog.schemas, self.catalog.root(resource)
         try:
             merged = fields.apply_configuration(schemas, schema, live, config, manager, force=write.force, time=now())
-        except fields.ApplyConflict as error:
+        except fields.ApplyConflictError as error:
             raise _apply_conflict(error) from error
         managers = merged["metadata"]["managedFields"]
         merged = schemas.prune(schema, merged)
@@ -450,7 +462,7 @@ def _describe_manager(entry: Obj, *, timed: bool) -> str:
     return text
 
 
-def _apply_conflict(error: fields.ApplyConflict) -> ApiError:
+def _apply_conflict(error: fields.ApplyConflictError) -> ApiError:
     causes = [
         {
             "reason": "FieldManagerConflict",

@@ -221,28 +221,35 @@ class ApiServer:
     def _document(self, request: web.BaseRequest, parts: list[str]) -> web.Response:
         catalog = self._registry.catalog
         wants_aggregated = "g=apidiscovery.k8s.io;v=v2" in request.headers.get("Accept", "").replace(" ", "")
+        if wants_aggregated and parts in (["api"], ["apis"]):
+            return _plain_json(discovery.aggregated(catalog, core=parts == ["api"]), discovery.AGGREGATED)
+        if parts[:2] == ["openapi", "v3"] and len(parts) > 2:
+            return self._openapi(parts[2:])
         match parts:
-            case ["api"] | ["apis"] if wants_aggregated:
-                return _plain_json(discovery.aggregated(catalog, core=parts == ["api"]), discovery.AGGREGATED)
             case ["api"]:
-                return _json(discovery.api_versions(request.host))
+                answer = discovery.api_versions(request.host)
             case ["apis"]:
-                return _json(discovery.group_list(catalog))
+                answer = discovery.group_list(catalog)
             case ["apis", group]:
-                return _json(discovery.group(catalog, group))
+                answer = discovery.group(catalog, group)
             case ["api", version]:
-                return _json(discovery.resource_list(catalog, "", version))
+                answer = discovery.resource_list(catalog, "", version)
             case ["apis", group, version]:
-                return _json(discovery.resource_list(catalog, group, version))
+                answer = discovery.resource_list(catalog, group, version)
             case ["openapi", "v3"]:
-                return _json(discovery.openapi_index(catalog))
-            case ["openapi", "v3", "api", version]:
-                return self._openapi("", version)
-            case ["openapi", "v3", "apis", group, version]:
-                return self._openapi(group, version)
-        raise no_such_path()
+                answer = discovery.openapi_index(catalog)
+            case _:
+                raise no_such_path()
+        return _json(answer)
 
-    def _openapi(self, group: str, version: str) -> web.Response:
+    def _openapi(self, parts: list[str]) -> web.Response:
+        match parts:
+            case ["api", version]:
+                group = ""
+            case ["apis", group, version]:
+                pass
+            case _:
+                raise no_such_path()
         if (group, version) not in self._documents:
             document = discovery.openapi_document(self._registry.catalog, group, version)
             self._documents[group, version] = json.dumps(document, separators=(",", ":")).encode()
@@ -262,22 +269,22 @@ class ApiServer:
             call.warnings.append("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
         if call.subresource:
             return await self._subresource(call)
-        match call.verb:
-            case "get":
-                return self._shown(call, self._registry.find(call.resource, call.namespace, call.name))
-            case "list":
-                return self._list(call)
-            case "watch":
-                return await self._watch(call)
-            case "create":
-                return await self._create(call)
-            case "update":
-                return self._update(call)
-            case "patch":
-                return self._patch(call)
-            case "delete":
-                return self._delete(call)
-        return self._delete_collection(call)
+        if call.verb == "watch":
+            return await self._watch(call)
+        if call.verb == "create":
+            return await self._create(call)
+        answers = {
+            "get": self._get,
+            "list": self._list,
+            "update": self._update,
+            "patch": self._patch,
+            "delete": self._delete,
+            "deletecollection": self._delete_collection,
+        }
+        return answers[call.verb](call)
+
+    def _get(self, call: Call) -> web.Response:
+        return self._shown(call, self._registry.find(call.resource, call.namespace, call.name))
 
     def _call(self, request: web.BaseRequest, user: User, parts: list[str]) -> Call:
         group, version, rest = ("", parts[1], parts[2:]) if parts[0] == "api" else (parts[1], parts[2], parts[3:])
@@ -317,8 +324,8 @@ class ApiServer:
             start, snapshot = _read_continue(query["continue"])
             if not self._store.knows(snapshot):
                 raise expired(
-                    "The provided continue parameter is too old to display a consistent list result. You can start a new "
-                    "list without the continue parameter."
+                    "The provided continue parameter is too old to display a consistent list result. "
+                    "You can start a new list without the continue parameter."
                 )
             items = [obj for obj in items if (namespace_of(obj), name_of(obj)) > start]
             meta["resourceVersion"] = str(snapshot)
@@ -357,7 +364,7 @@ class ApiServer:
             if query.get("sendInitialEvents") == "true":
                 await response.write(frames.bookmark(start, initial=True))
             if not backlog or backlog[-1][0] != "ERROR":
-                await self._stream(call, response, frames, queue, start, selects)
+                await self._stream(call, response, frames, queue, start=start, selects=selects)
         except ConnectionError:
             pass
         finally:
@@ -382,6 +389,7 @@ class ApiServer:
         response: web.StreamResponse,
         frames: _Frames,
         queue: asyncio.Queue[Change],
+        *,
         start: int,
         selects: Callable[[Obj | None], bool],
     ) -> None:
@@ -431,7 +439,9 @@ class ApiServer:
 
     def _patch(self, call: Call) -> web.Response:
         media_type = call.request.headers.get("Content-Type", "")
-        written = self._registry.patch(call.resource, call.namespace, call.name, media_type, call.body, call.write)
+        written = self._registry.patch(
+            call.resource, call.namespace, call.name, call.body, media_type=media_type, write=call.write
+        )
         call.warnings += written.warnings
         return self._shown(call, written.obj, 201 if written.created else 200)
 
@@ -469,31 +479,36 @@ class ApiServer:
         if call.subresource == "status" and call.verb == "patch":
             return self._patch(call)
         obj = self._registry.find(call.resource, call.namespace, call.name)
-        match call.subresource:
-            case "status":
-                return self._shown(call, obj) if call.verb == "get" else self._update(call)
-            case "scale":
-                return self._scale(call, obj)
-            case "eviction":
-                options = (call.load() or {}).get("deleteOptions")
-                evictions.evict(self._registry, obj, options, dry_run=call.dry_run)
-                return _json({**_SUCCESS, "code": 201}, 201)
-            case "binding":
-                self._bind(call, obj)
-                return _json({**_SUCCESS, "code": 201}, 201)
-            case "log":
-                return await self._logs.answer(call.request, obj, self._is_gone)
-            case "token":
-                return _json(self._access.issue_token(obj, call.load() or {}), 201)
-            case "finalize":
-                return self._update(call)
-        raise method_not_allowed()
+        if call.subresource == "log":
+            return await self._logs.answer(call.request, obj, self._is_gone)
+        answers = {
+            "status": self._status,
+            "finalize": self._status,
+            "scale": self._scale,
+            "eviction": self._evict,
+            "binding": self._bind,
+            "token": self._token,
+        }
+        if call.subresource not in answers:
+            raise method_not_allowed()
+        return answers[call.subresource](call, obj)
+
+    def _status(self, call: Call, obj: Obj) -> web.Response:
+        return self._shown(call, obj) if call.verb == "get" else self._update(call)
+
+    def _token(self, call: Call, account: Obj) -> web.Response:
+        return _json(self._access.issue_token(account, call.load() or {}), 201)
+
+    def _evict(self, call: Call, pod: Obj) -> web.Response:
+        options = (call.load() or {}).get("deleteOptions")
+        evictions.evict(self._registry, pod, options, dry_run=call.dry_run)
+        return _json({**_SUCCESS, "code": 201}, 201)
 
     def _is_gone(self, pod: Obj) -> bool:
         found = self._store.get(PODS, namespace_of(pod), name_of(pod))
         return self._closing.is_set() or found is None or uid_of(found) != uid_of(pod)
 
-    def _bind(self, call: Call, pod: Obj) -> None:
+    def _bind(self, call: Call, pod: Obj) -> web.Response:
         target = (call.load() or {}).get("target") or {}
         if pod["spec"].get("nodeName"):
             why = f'pod {name_of(pod)} is already assigned to node "{pod["spec"]["nodeName"]}"'
@@ -504,6 +519,7 @@ class ApiServer:
             set_condition(bound["status"], "PodScheduled", "True")
 
         self._registry.edit(PODS, pod, change, manager=call.write.manager)
+        return _json({**_SUCCESS, "code": 201}, 201)
 
     def _scale(self, call: Call, obj: Obj) -> web.Response:
         if call.verb == "get":

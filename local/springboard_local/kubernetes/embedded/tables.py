@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,25 +23,25 @@ if TYPE_CHECKING:
 _NONE = "<none>"
 
 
+# Up to how many seconds a span is shown in which unit, and in which smaller one beside it.
+_SPANS = (
+    (120, 1, 0, "s", ""),
+    (600, 60, 1, "m", "s"),
+    (3 * 3600, 60, 0, "m", ""),
+    (8 * 3600, 3600, 60, "h", "m"),
+    (48 * 3600, 3600, 0, "h", ""),
+    (8 * 86400, 86400, 3600, "d", "h"),
+    (730 * 86400, 86400, 0, "d", ""),
+    (math.inf, 365 * 86400, 86400, "y", "d"),
+)
+
+
 def duration(seconds: float) -> str:
     """A span as kubectl shows it: 45s, 3m5s, 2d3h."""
     whole = int(max(seconds, 0))
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
-    if whole < 120:
-        return f"{whole}s"
-    if minutes < 10:
-        return f"{minutes}m{whole % 60}s" if whole % 60 else f"{minutes}m"
-    if hours < 3:
-        return f"{minutes}m"
-    if hours < 8:
-        return f"{hours}h{minutes % 60}m" if minutes % 60 else f"{hours}h"
-    if hours < 48:
-        return f"{hours}h"
-    if days < 8:
-        return f"{days}d{hours % 24}h" if hours % 24 else f"{days}d"
-    if days < 730:
-        return f"{days}d"
-    return f"{days // 365}y{days % 365}d" if days % 365 else f"{days // 365}y"
+    _, unit, smaller, name, small_name = next(span for span in _SPANS if whole < span[0])
+    rest = whole % unit // smaller if smaller else 0
+    return f"{whole // unit}{name}" + (f"{rest}{small_name}" if rest else "")
 
 
 def _since(time: str | None) -> str:

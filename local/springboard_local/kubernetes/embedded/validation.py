@@ -23,7 +23,6 @@ _LABEL_1035 = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 _QUALIFIED = re.compile(r"^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$")
 _LABEL_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
 _CONFIG_KEY = re.compile(r"^[-._a-zA-Z0-9]+$")
-_VARIABLE = re.compile(r"^[^=]+$")
 
 _SUBDOMAIN_RULE = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
@@ -54,6 +53,7 @@ _CONFIG_KEY_RULE = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  "
     "or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
+_VARIABLE_RULE = "a valid environment variable name must not contain '='"
 _POD_UPDATE_RULE = (
     "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
     "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
@@ -189,6 +189,14 @@ def _check_container(container: Obj, field: str, volumes: set[str]) -> Causes:
         yield _required(f"{field}.image")
     elif container["image"] != container["image"].strip():
         yield _invalid(f"{field}.image", container["image"], "must not have leading or trailing whitespace")
+    yield from _check_container_lists(container, field, volumes)
+    if container.get("imagePullPolicy") not in ("Always", "IfNotPresent", "Never"):
+        supported = ("Always", "IfNotPresent", "Never")
+        yield _unsupported(f"{field}.imagePullPolicy", container.get("imagePullPolicy"), supported)
+    yield from _check_resources(container.get("resources") or {}, f"{field}.resources")
+
+
+def _check_container_lists(container: Obj, field: str, volumes: set[str]) -> Causes:
     for i, port in enumerate(container.get("ports") or ()):
         yield from _check_port(port.get("containerPort"), f"{field}.ports[{i}].containerPort")
         if port.get("protocol") not in ("TCP", "UDP", "SCTP"):
@@ -196,17 +204,12 @@ def _check_container(container: Obj, field: str, volumes: set[str]) -> Causes:
     for i, variable in enumerate(container.get("env") or ()):
         if not variable.get("name"):
             yield _required(f"{field}.env[{i}].name")
-        elif not _VARIABLE.match(variable["name"]):
-            yield _invalid(f"{field}.env[{i}].name", variable["name"], "a valid environment variable name")
+        elif "=" in variable["name"]:
+            yield _invalid(f"{field}.env[{i}].name", variable["name"], _VARIABLE_RULE)
     for i, mount in enumerate(container.get("volumeMounts") or ()):
         if mount.get("name") not in volumes:
-            yield Cause(
-                f"{field}.volumeMounts[{i}].name", "FieldValueNotFound", f"Not found: {json.dumps(mount.get('name'))}"
-            )
-    if container.get("imagePullPolicy") not in ("Always", "IfNotPresent", "Never"):
-        supported = ("Always", "IfNotPresent", "Never")
-        yield _unsupported(f"{field}.imagePullPolicy", container.get("imagePullPolicy"), supported)
-    yield from _check_resources(container.get("resources") or {}, f"{field}.resources")
+            text = f"Not found: {json.dumps(mount.get('name'))}"
+            yield Cause(f"{field}.volumeMounts[{i}].name", "FieldValueNotFound", text)
 
 
 def _check_pod_spec(spec: Obj, field: str) -> Causes:
@@ -309,17 +312,7 @@ def _check_job(obj: Obj, old: Obj | None) -> Causes:
 # Services and policies
 
 
-def _check_service(obj: Obj, old: Obj | None) -> Causes:
-    spec = obj["spec"]
-    kinds = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
-    if spec["type"] not in kinds:
-        yield _unsupported("spec.type", spec["type"], kinds)
-    ports = spec.get("ports") or []
-    if spec["type"] == "ExternalName":
-        if not spec.get("externalName"):
-            yield _required("spec.externalName")
-    elif not ports and spec.get("clusterIP") != "None":
-        yield _required("spec.ports")
+def _check_service_ports(ports: list[Obj]) -> Causes:
     names: set[str] = set()
     for i, port in enumerate(ports):
         field = f"spec.ports[{i}]"
@@ -331,6 +324,20 @@ def _check_service(obj: Obj, old: Obj | None) -> Causes:
         if not isinstance(port.get("port"), int) or not 1 <= port["port"] <= 65535:
             yield _invalid(f"{field}.port", port.get("port", 0), "must be between 1 and 65535, inclusive")
         yield from _check_port(port.get("targetPort"), f"{field}.targetPort")
+
+
+def _check_service(obj: Obj, old: Obj | None) -> Causes:
+    spec = obj["spec"]
+    kinds = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
+    if spec["type"] not in kinds:
+        yield _unsupported("spec.type", spec["type"], kinds)
+    ports = spec.get("ports") or []
+    if spec["type"] == "ExternalName":
+        if not spec.get("externalName"):
+            yield _required("spec.externalName")
+    elif not ports and spec.get("clusterIP") != "None":
+        yield _required("spec.ports")
+    yield from _check_service_ports(ports)
     yield from _check_labels(spec.get("selector"), "spec.selector")
     if old and old["spec"].get("clusterIP") and spec["type"] != "ExternalName":
         before, after = old["spec"]["clusterIP"], spec.get("clusterIP", "")
@@ -347,7 +354,10 @@ def _check_budget(obj: Obj, _old: Obj | None) -> Causes:
         if isinstance(value, int) and value < 0:
             yield _invalid(f"spec.{name}", value, "must be greater than or equal to 0")
         if isinstance(value, str) and not re.fullmatch(r"[0-9]+%", value):
-            rule = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
+            rule = (
+                "a valid percent string must be a numeric string followed by an ending '%' "
+                "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
+            )
             yield _invalid(f"spec.{name}", value, rule)
 
 

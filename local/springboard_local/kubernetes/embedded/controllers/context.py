@@ -53,7 +53,9 @@ class Context:
         places = (place for place in self.store.owned_by(uid_of(owner)) if place[0] == PODS)
         return [pod for place in places if (pod := self.store.get(*place))]
 
-    def record(self, about: Obj, kind: str, reason: str, message: str, component: str, field: str = "", host: str = "") -> None:  # fmt: skip
+    def record(
+        self, about: Obj, kind: str, reason: str, message: str, component: str, *, field: str = "", host: str = ""
+    ) -> None:
         """Write an Event, or count one that is there already. `kind` is Normal or Warning."""
         namespace = namespace_of(about) or "default"
         space = self.store.get(NAMESPACES, "", namespace)
@@ -67,7 +69,11 @@ class Context:
                 self.store.replace(EVENTS, {**counted, "metadata": dict(event["metadata"])})
                 return
         self._forget_old_events()
-        self.store.create(EVENTS, self._event(about, namespace, kind, reason, message, component, field, host))
+        source = {k: v for k, v in (("component", component), ("host", host)) if v}
+        event = self._event(about, namespace, kind=kind, reason=reason, message=message, source=source)
+        if field:
+            event["involvedObject"]["fieldPath"] = field
+        self.store.create(EVENTS, event)
 
     def _forget_old_events(self) -> None:
         events = self.store.objects[EVENTS]
@@ -75,7 +81,7 @@ class Context:
             self.store.remove(EVENTS, next(iter(events.values())))
 
     @staticmethod
-    def _event(about: Obj, namespace: str, kind: str, reason: str, message: str, component: str, field: str, host: str) -> Obj:  # fmt: skip
+    def _event(about: Obj, namespace: str, *, kind: str, reason: str, message: str, source: Obj) -> Obj:
         meta = about["metadata"]
         involved = {
             "kind": about["kind"],
@@ -84,9 +90,7 @@ class Context:
             "uid": meta["uid"],
             "apiVersion": about["apiVersion"],
             "resourceVersion": meta.get("resourceVersion"),
-            "fieldPath": field,
         }
-        source = {"component": component, "host": host}
         return {
             "apiVersion": "v1",
             "kind": "Event",
@@ -94,12 +98,12 @@ class Context:
             "involvedObject": {k: v for k, v in involved.items() if v},
             "reason": reason,
             "message": message,
-            "source": {k: v for k, v in source.items() if v},
+            "source": source,
             "firstTimestamp": now(),
             "lastTimestamp": now(),
             "count": 1,
             "type": kind,
             "eventTime": None,
-            "reportingComponent": component,
-            "reportingInstance": host,
+            "reportingComponent": source.get("component", ""),
+            "reportingInstance": source.get("host", ""),
         }

@@ -309,7 +309,8 @@ class Deployments:
             status["observedGeneration"] = deployment["metadata"]["generation"]
             _set_available(status, deployment, counts)
             if current is not None and not deployment["spec"].get("paused"):
-                _set_progressing(status, current, complete=_is_complete(deployment, current), progressed=progressed, late=late)  # fmt: skip
+                done = _is_complete(deployment, current)
+                _set_progressing(status, current, complete=done, progressed=progressed, late=late)
             _set_paused(status, deployment)
 
         self._context.registry.edit_status(DEPLOYMENTS, deployment, change)
@@ -318,7 +319,7 @@ class Deployments:
         since = self._progressed.get(uid_of(deployment))
         if since is None:
             return False
-        return self._context.manager.now() - since >= deployment["spec"]["progressDeadlineSeconds"] + TICK
+        return self._context.manager.now() - since >= float(deployment["spec"]["progressDeadlineSeconds"]) + TICK
 
 
 def _counts(deployment: Obj, current: Obj | None, sets: list[Obj]) -> dict[str, int]:

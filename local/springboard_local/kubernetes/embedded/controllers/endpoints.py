@@ -128,9 +128,8 @@ class Endpoints:
         return {**endpoint, "zone": zone} if zone else endpoint
 
     def _write_endpoints(self, service: Obj, pods: list[Obj]) -> None:
-        ports = [
-            {k: v for k, v in port.items() if v} for port in _slice_ports(service, [p for p in pods if is_ready(p)] or pods)
-        ]  # fmt: skip
+        serving = [p for p in pods if is_ready(p)] or pods
+        ports = [{k: v for k, v in port.items() if v} for port in _slice_ports(service, serving)]
         addresses: dict[str, list[Obj]] = {"addresses": [], "notReadyAddresses": []}
         for pod in pods:
             if not is_terminating(pod):
@@ -140,7 +139,8 @@ class Endpoints:
         namespace, name = namespace_of(service), name_of(service)
         found = self._store.get(ENDPOINTS, namespace, name)
         if found is None:
-            meta = {"name": name, "labels": {**labels_of(service), "endpoints.kubernetes.io/managed-by": "endpoint-controller"}}  # fmt: skip
+            labels = {**labels_of(service), "endpoints.kubernetes.io/managed-by": "endpoint-controller"}
+            meta = {"name": name, "labels": labels}
             self._context.create(ENDPOINTS, namespace, {"metadata": meta, "subsets": subsets})
         else:
             self._context.registry.edit(ENDPOINTS, found, lambda e: e.__setitem__("subsets", subsets))
@@ -159,6 +159,7 @@ def _slice_ports(service: Obj, pods: list[Obj]) -> list[Obj]:
     ports: list[Obj] = []
     for port in service["spec"].get("ports") or ():
         numbers = {target_port(pod, port) for pod in pods} or {None}
-        for number in sorted(n for n in numbers if n is not None):
-            ports.append({"name": port.get("name", ""), "port": number, "protocol": port["protocol"]})
+        protocol, name = port["protocol"], port.get("name", "")
+        known = sorted(n for n in numbers if n is not None)
+        ports += [{"name": name, "port": number, "protocol": protocol} for number in known]
     return ports

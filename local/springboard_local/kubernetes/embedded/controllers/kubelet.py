@@ -271,7 +271,10 @@ class Kubelets:
 
     def _pulled(self, pod: Obj, container: Container) -> None:
         container.pull_failures = 0
-        text = f'Successfully pulled image "{container.image}" in 1.412s (1.412s including waiting). Image size: 187654321 bytes.'
+        text = (
+            f'Successfully pulled image "{container.image}" in 1.412s (1.412s including waiting). '
+            "Image size: 187654321 bytes."
+        )
         self._record(pod, container, "Normal", "Pulled", text)
 
     def _stop(self, pod: Obj, runtime: Runtime) -> None:
@@ -315,7 +318,7 @@ class Kubelets:
 
     def _record(self, pod: Obj, container: Container, kind: str, reason: str, message: str) -> None:
         place = f"spec.containers{{{container.name}}}"
-        self._context.record(pod, kind, reason, message, "kubelet", place, node_of(pod))
+        self._context.record(pod, kind, reason, message, "kubelet", field=place, host=node_of(pod))
 
     # Status
 

@@ -56,9 +56,9 @@ class Namespaces:
             self._context.create(SERVICE_ACCOUNTS, name, {"metadata": {"name": "default"}})
         if not self._store.get(CONFIG_MAPS, name, _ROOT_CA):
             note = (
-                "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the "
-                "internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes "
-                "clusters."
+                "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints "
+                "such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across "
+                "distributions of Kubernetes clusters."
             )
             meta = {"name": _ROOT_CA, "annotations": {"kubernetes.io/description": note}}
             self._context.create(CONFIG_MAPS, name, {"metadata": meta, "data": {"ca.crt": self._authority}})
