@@ -104,7 +104,7 @@ class Cloud(Protocol):
 
 
 def _prepare_moto() -> None:
-    """Give moto our account and its options; before any of its services is imported."""
+    """Give moto our account and its options."""
     os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # a second each time, and nothing here starts one of them
@@ -112,15 +112,11 @@ def _prepare_moto() -> None:
     import moto.core.models  # noqa: PLC0415
     from moto.core.config import default_user_config  # noqa: PLC0415
 
-    # Modules copy this name when they are imported, so it has to be right before that.
+    # Modules copy this name when they are imported: those to come find the right one, the others are mended.
     moto.core.DEFAULT_ACCOUNT_ID = moto.core.models.DEFAULT_ACCOUNT_ID = ACCOUNT
-    copied = [
-        name
-        for name, module in list(sys.modules.items())
-        if name.startswith("moto.") and getattr(module, "DEFAULT_ACCOUNT_ID", ACCOUNT) != ACCOUNT
-    ]
-    if copied:
-        raise RuntimeError(f"{', '.join(copied)} were imported before the local cloud and have moto's own account")
+    for name, module in list(sys.modules.items()):
+        if name.startswith("moto.") and hasattr(module, "DEFAULT_ACCOUNT_ID"):
+            module.DEFAULT_ACCOUNT_ID = ACCOUNT
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
     default_user_config["iam"] = {"load_aws_managed_policies": True}
 

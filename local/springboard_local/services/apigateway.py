@@ -22,7 +22,7 @@ from moto.apigatewayv2.models import apigatewayv2_backends
 from moto.logs.models import logs_backends
 
 from springboard_local.cloud import ACCOUNT, REGION
-from springboard_local.pipeline import Reset
+from springboard_local.pipeline import ApiError, Reset, operation
 from springboard_local.services import iam
 
 if TYPE_CHECKING:
@@ -464,6 +464,31 @@ def _lambda(function: str, payload: bytes) -> Invocation:
         return lambda_.invoke(function, payload)
     except lambda_.Throttled as error:
         raise ThrottledError from error
+
+
+@operation("apigatewayv2", "UpdateStage")
+def update_stage(call: Call) -> Mapping[str, Any]:
+    """Change a stage, which moto cannot."""
+    given = _cased(dict(call.parameters), str.lower)
+    api = apigatewayv2_backends[ACCOUNT][REGION].apis.get(given.pop("apiId"))
+    stage = api.stages.get(given["stageName"]) if api else None
+    if stage is None:
+        raise ApiError("NotFoundException", "Unable to find Stage by name", 404)
+    config = {**stage.config, **given}
+    created = stage.created
+    stage.__init__(api, config)
+    stage.created = created
+    return {**_cased(config, str.upper), "CreatedDate": created, "LastUpdatedDate": stage.updated}
+
+
+def _cased(value: Any, first: Callable[[str], str]) -> Any:
+    """Names with their first letter in the other case; moto keeps a stage as the request's JSON has it."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        first(name[0]) + name[1:]: each if name.lower() in {"stagevariables", "tags"} else _cased(each, first)
+        for name, each in value.items()
+    }
 
 
 def install(cloud: LocalCloud) -> None:

@@ -42,7 +42,9 @@ def transform(template: Mapping[str, Any], parameters: Mapping[str, Any]) -> dic
         )
     except InvalidDocumentException as error:
         reasons = [each.message for each in error.causes] or [error.message]
-        raise InvalidTemplateError(f"Transform {TRANSFORM} failed with: {error.message}. {' '.join(reasons)}") from error
+        raise InvalidTemplateError(
+            f"Transform {TRANSFORM} failed with: {error.message}. {' '.join(reasons)}"
+        ) from error
     translated.pop("Transform", None)
     expanded: dict[str, Any] = json.loads(json.dumps(translated))
     return expanded

@@ -139,7 +139,9 @@ def test_a_failed_create_rolls_back_and_says_why(aws: Any, stacks: Any, deploy: 
         if each["ResourceStatus"] == "CREATE_FAILED"
     ]
     assert failed == ["Resource type AWS::Quantum::Computer is not part of the local cloud"]
-    assert "ROLLBACK_COMPLETE" in message_of(stacks.update_stack, StackName="shop", TemplateBody=yaml.safe_dump(TEMPLATE))
+    assert "ROLLBACK_COMPLETE" in message_of(
+        stacks.update_stack, StackName="shop", TemplateBody=yaml.safe_dump(TEMPLATE)
+    )
 
 
 def test_a_role_that_fails_half_way_leaves_nothing(aws: Any, deploy: Deploy) -> None:

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from springboard_local.cloud import Cloud
     from springboard_local.pipeline import Call, Handler
 
-_EMPTY = (
-    "The submitted information didn't contain changes. Submit different information to create a change set."
-)
+_EMPTY = "The submitted information didn't contain changes. Submit different information to create a change set."
 _HIDDEN = "****"
 
 
@@ -195,7 +193,11 @@ def delete_stack(call: Call) -> Mapping[str, Any]:
     if stack.busy:
         raise _invalid(f"Stack:{stack.stack_id} is in {stack.status} state and can not be deleted.")
     for output in stack.outputs:
-        users = [name for name in _State.engine.importers(output.export) if name != stack.stack_name] if output.export else []
+        users = (
+            [name for name in _State.engine.importers(output.export) if name != stack.stack_name]
+            if output.export
+            else []
+        )
         if users:
             raise _invalid(f"Export {output.export} cannot be deleted as it is in use by {', '.join(users)}")
     stack.set_status("DELETE_IN_PROGRESS", "User Initiated")

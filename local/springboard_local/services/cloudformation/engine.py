@@ -85,10 +85,7 @@ class Engine:
     def exports(self) -> dict[str, tuple[str, Stack]]:
         """Value and owner of each export."""
         return {
-            output.export: (output.value, stack)
-            for stack in self.alive()
-            for output in stack.outputs
-            if output.export
+            output.export: (output.value, stack) for stack in self.alive() for output in stack.outputs if output.export
         }
 
     def importers(self, export: str) -> list[str]:
@@ -340,9 +337,7 @@ class Engine:
                 stack.set_resource_status(old, "UPDATE_COMPLETE")
         return refused
 
-    def _apply(
-        self, stack: Stack, plan: Plan, journal: _Journal, old_tags: Mapping[str, str] | None = None
-    ) -> None:
+    def _apply(self, stack: Stack, plan: Plan, journal: _Journal, old_tags: Mapping[str, str] | None = None) -> None:
         try:
             resolver = self.resolver(stack, plan)
             enabled = templates.enabled(plan.template, resolver)
@@ -475,7 +470,9 @@ class Engine:
                 )
             export = str(resolver.resolve(declared["Export"]["Name"])) if "Export" in declared else ""
             if export and not preview and exports.get(export, (None, stack))[1] is not stack:
-                raise templates.TemplateError(f"Export with name {export} is already exported by stack {exports[export][1].stack_name}.")
+                raise templates.TemplateError(
+                    f"Export with name {export} is already exported by stack {exports[export][1].stack_name}."
+                )
             outputs.append(Output(key, str(value), str(declared.get("Description", "")), export))
         return outputs
 
@@ -582,7 +579,13 @@ def _change(
     *,
     replacement: bool = False,
 ) -> dict[str, Any]:
-    change: dict[str, Any] = {"Action": action, "LogicalResourceId": name, "ResourceType": kind, "Scope": [], "Details": []}
+    change: dict[str, Any] = {
+        "Action": action,
+        "LogicalResourceId": name,
+        "ResourceType": kind,
+        "Scope": [],
+        "Details": [],
+    }
     if resource is not None:
         change["PhysicalResourceId"] = resource.physical_id
     if action == "Modify":

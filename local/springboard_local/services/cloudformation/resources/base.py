@@ -138,7 +138,9 @@ def gone(action: Callable[..., Any], *codes: str, **parameters: Any) -> None:
         action(**parameters)
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        if code not in codes and not any(word in code for word in ("NotFound", "NoSuch", "DoesNotExist", "NonExistent")):
+        if code not in codes and not any(
+            word in code for word in ("NotFound", "NoSuch", "DoesNotExist", "NonExistent")
+        ):
             raise
 
 

@@ -209,8 +209,12 @@ class EventSourceMapping(ResourceType):
 
     def create(self, work: Work, properties: Properties) -> Made:
         request = {**without(properties, "Tags"), "Tags": tag_map(work.tags(properties.get("Tags")))}
-        answer = work.call("lambda", "CreateEventSourceMapping", request if request["Tags"] else without(request, "Tags"))
-        return Made(answer["UUID"], {"Id": answer["UUID"], "EventSourceMappingArn": answer.get("EventSourceMappingArn", "")})
+        answer = work.call(
+            "lambda", "CreateEventSourceMapping", request if request["Tags"] else without(request, "Tags")
+        )
+        return Made(
+            answer["UUID"], {"Id": answer["UUID"], "EventSourceMappingArn": answer.get("EventSourceMappingArn", "")}
+        )
 
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         request = without(new, "Tags", *self.replacing, "Queues", "Topics")

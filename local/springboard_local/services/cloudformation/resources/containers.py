@@ -66,8 +66,9 @@ class Cluster(_Lasting):
     """A control plane."""
 
     TYPE = "AWS::EKS::Cluster"
-    replacing: ClassVar = frozenset({"Name", "RoleArn", "EncryptionConfig", "KubernetesNetworkConfig",
-                                     "BootstrapSelfManagedAddons"})
+    replacing: ClassVar = frozenset(
+        {"Name", "RoleArn", "EncryptionConfig", "KubernetesNetworkConfig", "BootstrapSelfManagedAddons"}
+    )
     _VPC = ("SubnetIds", "SecurityGroupIds", "EndpointPublicAccess", "EndpointPrivateAccess", "PublicAccessCidrs")
 
     def create(self, work: Work, properties: Properties) -> Made:
@@ -108,7 +109,11 @@ class Cluster(_Lasting):
             self._await_update(work, physical_id, work.call("eks", "UpdateClusterVersion", request))
         for name in ("UpgradePolicy", "DeletionProtection", "ZonalShiftConfig", "AccessConfig"):
             if name in differing and name in new:
-                wanted = without(new[name], "BootstrapClusterCreatorAdminPermissions") if name == "AccessConfig" else new[name]
+                wanted = (
+                    without(new[name], "BootstrapClusterCreatorAdminPermissions")
+                    if name == "AccessConfig"
+                    else new[name]
+                )
                 self._configure(work, physical_id, {name: wanted})
         if "Logging" in differing:
             self._configure(work, physical_id, {"logging": self._logging(new.get("Logging", {}))})
@@ -187,8 +192,19 @@ class Nodegroup(_OfCluster):
     """A managed node group."""
 
     TYPE = "AWS::EKS::Nodegroup"
-    replacing: ClassVar = frozenset({"ClusterName", "NodegroupName", "Subnets", "InstanceTypes", "AmiType",
-                                     "CapacityType", "DiskSize", "NodeRole", "RemoteAccess"})
+    replacing: ClassVar = frozenset(
+        {
+            "ClusterName",
+            "NodegroupName",
+            "Subnets",
+            "InstanceTypes",
+            "AmiType",
+            "CapacityType",
+            "DiskSize",
+            "NodeRole",
+            "RemoteAccess",
+        }
+    )
     name_property, create_operation, answer = "NodegroupName", "CreateNodegroup", "nodegroup"
     describe_method, delete_method, name_parameter = "describe_nodegroup", "delete_nodegroup", "nodegroupName"
     not_sent = ("ForceUpdateEnabled",)

@@ -41,8 +41,15 @@ class Table(ResourceType):
         "DeletionProtectionEnabled",
         "OnDemandThroughput",
     )
-    _AFTER = ("TableName", "StreamSpecification", "SSESpecification", "PointInTimeRecoverySpecification",
-              "TimeToLiveSpecification", "Tags", "ContributorInsightsSpecification")
+    _AFTER = (
+        "TableName",
+        "StreamSpecification",
+        "SSESpecification",
+        "PointInTimeRecoverySpecification",
+        "TimeToLiveSpecification",
+        "Tags",
+        "ContributorInsightsSpecification",
+    )
 
     def create(self, work: Work, properties: Properties) -> Made:
         only(self.TYPE, properties, (*self._IN_CREATE, *self._AFTER))
@@ -66,7 +73,10 @@ class Table(ResourceType):
         if stream := properties.get("StreamSpecification"):
             settings["StreamSpecification"] = {**without(stream, "ResourcePolicy"), "StreamEnabled": True}
         if encryption := properties.get("SSESpecification"):
-            renamed = {"Enabled": encryption.get("SSEEnabled", False), **picked(encryption, "SSEType", "KMSMasterKeyId")}
+            renamed = {
+                "Enabled": encryption.get("SSEEnabled", False),
+                **picked(encryption, "SSEType", "KMSMasterKeyId"),
+            }
             settings["SSESpecification"] = renamed
         return settings
 
@@ -89,8 +99,19 @@ class Table(ResourceType):
         differing = changed(old, new)
         if differing & {"GlobalSecondaryIndexes", "AttributeDefinitions"}:
             self._indexes(work, physical_id, old, new)
-        direct = picked(new, *sorted(differing & {"BillingMode", "ProvisionedThroughput", "TableClass",
-                                                  "DeletionProtectionEnabled", "OnDemandThroughput"}))
+        direct = picked(
+            new,
+            *sorted(
+                differing
+                & {
+                    "BillingMode",
+                    "ProvisionedThroughput",
+                    "TableClass",
+                    "DeletionProtectionEnabled",
+                    "OnDemandThroughput",
+                }
+            ),
+        )
         settings = self._settings(picked(new, *sorted(differing & {"StreamSpecification", "SSESpecification"})))
         if "StreamSpecification" in differing:
             if "StreamSpecification" in old:
@@ -145,8 +166,17 @@ class Bucket(ResourceType):
 
     TYPE = "AWS::S3::Bucket"
     replacing: ClassVar = frozenset({"BucketName"})
-    _KNOWN = ("BucketName", "AccessControl", "OwnershipControls", "PublicAccessBlockConfiguration", "BucketEncryption",
-              "VersioningConfiguration", "LifecycleConfiguration", "LoggingConfiguration", "Tags")
+    _KNOWN = (
+        "BucketName",
+        "AccessControl",
+        "OwnershipControls",
+        "PublicAccessBlockConfiguration",
+        "BucketEncryption",
+        "VersioningConfiguration",
+        "LifecycleConfiguration",
+        "LoggingConfiguration",
+        "Tags",
+    )
 
     def create(self, work: Work, properties: Properties) -> Made:
         name = properties.get("BucketName") or work.name(63, lower=True)
@@ -163,8 +193,10 @@ class Bucket(ResourceType):
             work.call("s3", "PutPublicAccessBlock", {**bucket, "PublicAccessBlockConfiguration": block})
         if "BucketEncryption" in differing and (encryption := new.get("BucketEncryption")):
             rules = [
-                {**without(rule, "ServerSideEncryptionByDefault"),
-                 "ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"]}
+                {
+                    **without(rule, "ServerSideEncryptionByDefault"),
+                    "ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"],
+                }
                 for rule in encryption["ServerSideEncryptionConfiguration"]
             ]
             work.call("s3", "PutBucketEncryption", {**bucket, "ServerSideEncryptionConfiguration": {"Rules": rules}})
@@ -176,7 +208,10 @@ class Bucket(ResourceType):
         if "OwnershipControls" in differing and (controls := new.get("OwnershipControls")):
             work.call("s3", "PutBucketOwnershipControls", {**bucket, "OwnershipControls": controls})
         if "LoggingConfiguration" in differing and (logging := new.get("LoggingConfiguration")):
-            enabled = {"TargetBucket": logging["DestinationBucketName"], "TargetPrefix": logging.get("LogFilePrefix", "")}
+            enabled = {
+                "TargetBucket": logging["DestinationBucketName"],
+                "TargetPrefix": logging.get("LogFilePrefix", ""),
+            }
             work.call("s3", "PutBucketLogging", {**bucket, "BucketLoggingStatus": {"LoggingEnabled": enabled}})
         if tags := work.tags(new.get("Tags")):
             work.client("s3").put_bucket_tagging(**bucket, Tagging={"TagSet": tags})
@@ -191,8 +226,16 @@ class Bucket(ResourceType):
             return
         rules = []
         for rule in wanted["Rules"]:
-            known = ("Id", "Status", "Prefix", "ExpirationInDays", "NoncurrentVersionExpiration",
-                     "AbortIncompleteMultipartUpload", "ExpiredObjectDeleteMarker", "NoncurrentVersionExpirationInDays")
+            known = (
+                "Id",
+                "Status",
+                "Prefix",
+                "ExpirationInDays",
+                "NoncurrentVersionExpiration",
+                "AbortIncompleteMultipartUpload",
+                "ExpiredObjectDeleteMarker",
+                "NoncurrentVersionExpirationInDays",
+            )
             only(f"{Bucket.TYPE} LifecycleConfiguration", rule, known)
             made: Properties = {"Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
             if "Id" in rule:
@@ -238,8 +281,15 @@ class Key(ResourceType):
 
     def create(self, work: Work, properties: Properties) -> Made:
         request = {
-            **without(properties, "KeyPolicy", "EnableKeyRotation", "RotationPeriodInDays", "PendingWindowInDays",
-                      "Enabled", "Tags"),
+            **without(
+                properties,
+                "KeyPolicy",
+                "EnableKeyRotation",
+                "RotationPeriodInDays",
+                "PendingWindowInDays",
+                "Enabled",
+                "Tags",
+            ),
             "Tags": [{"TagKey": each["Key"], "TagValue": each["Value"]} for each in work.tags(properties.get("Tags"))],
         }
         if "KeyPolicy" in properties:
@@ -274,8 +324,12 @@ class Key(ResourceType):
 
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         days = int(properties.get("PendingWindowInDays", 30))
-        gone(work.client("kms").schedule_key_deletion, "KMSInvalidStateException", KeyId=physical_id,
-             PendingWindowInDays=days)
+        gone(
+            work.client("kms").schedule_key_deletion,
+            "KMSInvalidStateException",
+            KeyId=physical_id,
+            PendingWindowInDays=days,
+        )
 
 
 @resource
@@ -303,10 +357,22 @@ class Queue(ResourceType):
 
     TYPE = "AWS::SQS::Queue"
     replacing: ClassVar = frozenset({"QueueName", "FifoQueue"})
-    _ATTRIBUTES = ("ContentBasedDeduplication", "DeduplicationScope", "DelaySeconds", "FifoQueue",
-                   "FifoThroughputLimit", "KmsDataKeyReusePeriodSeconds", "KmsMasterKeyId", "MaximumMessageSize",
-                   "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds", "RedriveAllowPolicy", "RedrivePolicy",
-                   "SqsManagedSseEnabled", "VisibilityTimeout")
+    _ATTRIBUTES = (
+        "ContentBasedDeduplication",
+        "DeduplicationScope",
+        "DelaySeconds",
+        "FifoQueue",
+        "FifoThroughputLimit",
+        "KmsDataKeyReusePeriodSeconds",
+        "KmsMasterKeyId",
+        "MaximumMessageSize",
+        "MessageRetentionPeriod",
+        "ReceiveMessageWaitTimeSeconds",
+        "RedriveAllowPolicy",
+        "RedrivePolicy",
+        "SqsManagedSseEnabled",
+        "VisibilityTimeout",
+    )
 
     def create(self, work: Work, properties: Properties) -> Made:
         only(self.TYPE, properties, (*self._ATTRIBUTES, "QueueName", "Tags"))
@@ -365,8 +431,17 @@ class Topic(ResourceType):
 
     TYPE = "AWS::SNS::Topic"
     replacing: ClassVar = frozenset({"TopicName", "FifoTopic"})
-    _ATTRIBUTES = ("DisplayName", "KmsMasterKeyId", "FifoTopic", "ContentBasedDeduplication", "TracingConfig",
-                   "SignatureVersion", "DeliveryPolicy", "ArchivePolicy", "FifoThroughputScope")
+    _ATTRIBUTES = (
+        "DisplayName",
+        "KmsMasterKeyId",
+        "FifoTopic",
+        "ContentBasedDeduplication",
+        "TracingConfig",
+        "SignatureVersion",
+        "DeliveryPolicy",
+        "ArchivePolicy",
+        "FifoThroughputScope",
+    )
 
     def create(self, work: Work, properties: Properties) -> Made:
         only(self.TYPE, properties, (*self._ATTRIBUTES, "TopicName", "Tags", "Subscription"))
@@ -591,7 +666,9 @@ class Parameter(ResourceType):
     def create(self, work: Work, properties: Properties) -> Made:
         name = properties.get("Name") or work.name()
         tags = work.tags(properties.get("Tags"))
-        work.call("ssm", "PutParameter", {**without(properties, "Tags"), "Name": name, **({"Tags": tags} if tags else {})})
+        work.call(
+            "ssm", "PutParameter", {**without(properties, "Tags"), "Name": name, **({"Tags": tags} if tags else {})}
+        )
         return Made(name, {"Type": properties["Type"], "Value": properties["Value"]})
 
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:

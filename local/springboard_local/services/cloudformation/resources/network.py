@@ -172,7 +172,11 @@ class InternetGateway(_Plain):
     """An internet gateway."""
 
     TYPE = "AWS::EC2::InternetGateway"
-    kind, create_operation, answer = "internet-gateway", "CreateInternetGateway", ("InternetGateway", "InternetGatewayId")
+    kind, create_operation, answer = (
+        "internet-gateway",
+        "CreateInternetGateway",
+        ("InternetGateway", "InternetGatewayId"),
+    )
     delete_operation, id_name, id_attribute = "delete_internet_gateway", "InternetGatewayId", "InternetGatewayId"
 
 
@@ -303,8 +307,16 @@ _RULE = ("IpProtocol", "FromPort", "ToPort")
 def _permission(rule: Properties, *, ingress: bool) -> Properties:
     """One rule of a template as an IpPermission."""
     peer = "Source" if ingress else "Destination"
-    known = (*_RULE, "CidrIp", "CidrIpv6", "Description", f"{peer}SecurityGroupId", f"{peer}PrefixListId",
-             "SourceSecurityGroupOwnerId", "GroupId")
+    known = (
+        *_RULE,
+        "CidrIp",
+        "CidrIpv6",
+        "Description",
+        f"{peer}SecurityGroupId",
+        f"{peer}PrefixListId",
+        "SourceSecurityGroupOwnerId",
+        "GroupId",
+    )
     only("a security group rule", rule, known)
     described = picked(rule, "Description")
     permission: Properties = {"IpProtocol": str(rule["IpProtocol"])}
@@ -418,8 +430,17 @@ class VpcEndpoint(ResourceType):
 
     TYPE = "AWS::EC2::VPCEndpoint"
     replacing: ClassVar = frozenset({"VpcId", "ServiceName", "VpcEndpointType"})
-    _KNOWN = ("VpcId", "ServiceName", "VpcEndpointType", "RouteTableIds", "SubnetIds", "SecurityGroupIds",
-              "PrivateDnsEnabled", "PolicyDocument", "Tags")
+    _KNOWN = (
+        "VpcId",
+        "ServiceName",
+        "VpcEndpointType",
+        "RouteTableIds",
+        "SubnetIds",
+        "SecurityGroupIds",
+        "PrivateDnsEnabled",
+        "PolicyDocument",
+        "Tags",
+    )
 
     def create(self, work: Work, properties: Properties) -> Made:
         only(self.TYPE, properties, self._KNOWN)
@@ -429,7 +450,11 @@ class VpcEndpoint(ResourceType):
 
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         request: Properties = {"VpcEndpointId": physical_id, **picked(new, "PolicyDocument", "PrivateDnsEnabled")}
-        for name, plural in (("RouteTable", "RouteTableIds"), ("Subnet", "SubnetIds"), ("SecurityGroup", "SecurityGroupIds")):
+        for name, plural in (
+            ("RouteTable", "RouteTableIds"),
+            ("Subnet", "SubnetIds"),
+            ("SecurityGroup", "SecurityGroupIds"),
+        ):
             before, after = set(old.get(plural, [])), set(new.get(plural, []))
             request |= {f"Add{name}Ids": sorted(after - before)} if after - before else {}
             request |= {f"Remove{name}Ids": sorted(before - after)} if before - after else {}
