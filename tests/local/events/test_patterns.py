@@ -76,7 +76,7 @@ def test_a_target_gets_what_it_asks_for() -> None:
     assert json.loads(payload({"InputPath": "$.detail.items"}, EVENT, {})) == [{"n": 1}]
     transformer = {
         "InputPathsMap": {"phase": "$.detail.phase", "all": "$.detail.items"},
-        "InputTemplate": '{"text": "it is <phase>: <all>", "phase": <phase>, "all": <all>, "rule": "<aws.events.rule-name>"}',
+        "InputTemplate": '{"text": "it is <phase>: <all>", "phase": <phase>, "all": <all>, "rule": "<aws.events.rule-name>"}',  # noqa: E501 - one template
     }
     assert json.loads(payload({"InputTransformer": transformer}, EVENT, {"aws.events.rule-name": "r"})) == {
         "text": 'it is Ready: [{"n": 1}]',

@@ -117,8 +117,8 @@ def test_an_event_goes_from_bus_to_bus(account: Account) -> None:
     rule(account, {"Arn": bus}, pattern={"source": ["springboard"]})
     client.put_rule(Name="inner", EventBusName="ours", EventPattern='{"source": ["springboard"]}')
     arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:q"
-    statement = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
-    statement["Principal"] = {"Service": "events.amazonaws.com"}
+    who = {"Service": "events.amazonaws.com"}
+    statement = {"Effect": "Allow", "Principal": who, "Action": "sqs:SendMessage", "Resource": arn}
     account.queue("q", Policy=document(statement))
     client.put_targets(Rule="inner", EventBusName="ours", Targets=[{"Id": "1", "Arn": arn}])
     put(account, phase="Ready")

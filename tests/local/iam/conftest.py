@@ -25,7 +25,7 @@ def document(*statements: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
-def allow(action: str | list[str], resource: str | list[str] = "*", **condition: Any) -> dict[str, Any]:
+def allow(action: str | list[str], resource: str | list[str] = "*", condition: Any = None) -> dict[str, Any]:
     statement: dict[str, Any] = {"Effect": "Allow", "Action": action, "Resource": resource}
     return {**statement, "Condition": condition} if condition else statement
 
@@ -105,7 +105,11 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalCl
     state: Path = tmp_path_factory.mktemp("cloud")
     clock = ManualClock()
     handler: list[Callable[[Any, Any], Any]] = []
-    settings = Settings(state, extra={"handlers": {"seen": lambda event, context: handler[0](event, context)}})
+
+    def seen(event: Any, context: Any) -> Any:
+        return handler[0](event, context)  # of the test that runs
+
+    settings = Settings(state, extra={"handlers": {"seen": seen}})
     with LocalCloud(settings, clock) as cloud:
         yield cloud, clock, handler
     clock.close()

@@ -52,18 +52,16 @@ def test_the_missing_action_and_its_resource_are_named(account: Account) -> None
 
 def test_each_service_has_its_own_word_for_it(account: Account) -> None:
     role = account.role("nobody")
-    codes = {
-        service: denied(getattr(account.client(service, role), call), **parameters)[0]
-        for service, call, parameters in (
-            ("ec2", "describe_vpcs", {}),
-            ("sns", "list_topics", {}),
-            ("iam", "list_roles", {}),
-            ("s3", "list_buckets", {}),
-            ("elbv2", "describe_load_balancers", {}),
-            ("eks", "list_clusters", {}),
-            ("route53", "list_hosted_zones", {}),
-        )
-    }
+    calls: tuple[tuple[str, str], ...] = (
+        ("ec2", "describe_vpcs"),
+        ("sns", "list_topics"),
+        ("iam", "list_roles"),
+        ("s3", "list_buckets"),
+        ("elbv2", "describe_load_balancers"),
+        ("eks", "list_clusters"),
+        ("route53", "list_hosted_zones"),
+    )
+    codes = {service: denied(getattr(account.client(service, role), call))[0] for service, call in calls}
     assert codes == {
         "ec2": "UnauthorizedOperation",
         "sns": "AuthorizationError",
@@ -106,7 +104,7 @@ def test_a_transaction_is_the_actions_of_its_items(account: Account) -> None:
 def test_leading_keys_bound_what_a_role_sees(account: Account) -> None:
     table(account)
     own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["mine"]}}
-    role = account.role("tenant", allow(["dynamodb:GetItem", "dynamodb:Query"], TABLE, **own))
+    role = account.role("tenant", allow(["dynamodb:GetItem", "dynamodb:Query"], TABLE, condition=own))
     client = account.client("dynamodb", role)
     client.get_item(TableName="records", Key={"pk": {"S": "mine"}})
     denied(client.get_item, TableName="records", Key={"pk": {"S": "yours"}})
@@ -122,11 +120,11 @@ def test_a_table_under_a_key_needs_the_key_too(account: Account) -> None:
     get = {"TableName": "records", "Key": {"pk": {"S": "a"}}}
     assert "kms:Decrypt" in denied(account.client("dynamodb", role).get_item, **get)[1]
     via = {"StringEquals": {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}}
-    reader = account.role("holder", allow("dynamodb:GetItem", TABLE), allow("kms:Decrypt", key, **via))
+    reader = account.role("holder", allow("dynamodb:GetItem", TABLE), allow("kms:Decrypt", key, condition=via))
     account.client("dynamodb", reader).get_item(**get)
 
 
-CLUSTER = {
+CLUSTER: dict[str, Any] = {
     "name": "shop",
     "roleArn": f"arn:aws:iam::{ACCOUNT}:role/cluster",
     "resourcesVpcConfig": {"subnetIds": ["subnet-1", "subnet-2"]},
@@ -141,10 +139,10 @@ def test_creating_a_cluster_demands_its_dependent_actions(account: Account) -> N
     linked = {"StringEquals": {"iam:AWSServiceName": "eks.amazonaws.com"}}
     missing = []
     for statement in (
-        allow("iam:PassRole", CLUSTER["roleArn"], **passing),  # type: ignore[arg-type]
+        allow("iam:PassRole", CLUSTER["roleArn"], condition=passing),
         allow("eks:TagResource", f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/*"),
         allow(["ec2:DescribeSubnets", "ec2:DescribeVpcs"]),
-        allow("iam:CreateServiceLinkedRole", "*", **linked),
+        allow("iam:CreateServiceLinkedRole", "*", condition=linked),
     ):
         role = account.role(f"creator-{len(statements)}", *statements)
         missing.append(
@@ -157,7 +155,7 @@ def test_creating_a_cluster_demands_its_dependent_actions(account: Account) -> N
 def test_a_role_may_be_passed_only_to_the_service_named(account: Account) -> None:
     account.role("cluster", trusts=trust("eks.amazonaws.com"))
     passing = {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
-    role = account.role("creator", allow("eks:*"), allow("iam:PassRole", "*", **passing))
+    role = account.role("creator", allow("eks:*"), allow("iam:PassRole", "*", condition=passing))
     assert "iam:PassRole" in denied(account.client("eks", role).create_cluster, **CLUSTER)[1]
 
 
@@ -172,7 +170,7 @@ def test_tags_on_create_need_create_tags_with_the_create_action(account: Account
     role = account.role("plain", allow("ec2:CreateSecurityGroup"))
     assert "ec2:CreateTags" in denied(account.client("ec2", role).create_security_group, **group)[1]
     only = {"StringEquals": {"ec2:CreateAction": "CreateSecurityGroup", "aws:RequestTag/owner": "us"}}
-    tagger = account.role("tagger", allow("ec2:CreateSecurityGroup"), allow("ec2:CreateTags", **only))
+    tagger = account.role("tagger", allow("ec2:CreateSecurityGroup"), allow("ec2:CreateTags", condition=only))
     made = account.client("ec2", tagger).create_security_group(**group)["GroupId"]
     assert denied(account.client("ec2", tagger).create_tags, Resources=[made], Tags=[{"Key": "owner", "Value": "us"}])
 
@@ -185,7 +183,7 @@ def test_existing_tags_decide_who_may_delete(account: Account) -> None:
     )
     ec2.create_tags(Resources=[ours], Tags=[{"Key": "owner", "Value": "us"}])
     owned = {"StringEquals": {"aws:ResourceTag/owner": "us"}}
-    role = account.role("sweeper", allow("ec2:DeleteSecurityGroup", **owned))
+    role = account.role("sweeper", allow("ec2:DeleteSecurityGroup", condition=owned))
     denied(account.client("ec2", role).delete_security_group, GroupId=theirs)
     account.client("ec2", role).delete_security_group(GroupId=ours)
 
@@ -197,7 +195,7 @@ def test_records_are_bounded_by_name_type_and_action(account: Account) -> None:
         "ForAllValues:StringLike": {f"{prefix}NormalizedRecordNames": "*.dev.example.com"},
         "ForAllValues:StringEquals": {f"{prefix}RecordTypes": ["A"], f"{prefix}Actions": ["UPSERT"]},
     }
-    role = account.role("dns", allow(f"{prefix}", f"arn:aws:route53:::{zone.strip('/')}", **bounds))
+    role = account.role("dns", allow(f"{prefix}", f"arn:aws:route53:::{zone.strip('/')}", condition=bounds))
     client = account.client("route53", role)
 
     def change(action: str, name: str, kind: str, value: str) -> dict[str, Any]:

@@ -87,7 +87,9 @@ CONDITIONS: list[tuple[str, dict[str, Any], dict[str, tuple[str, ...]], bool]] =
 
 @pytest.mark.parametrize(("operator", "wanted", "context", "met"), CONDITIONS)
 def test_conditions(operator: str, wanted: dict[str, Any], context: dict[str, tuple[str, ...]], met: bool) -> None:  # noqa: FBT001
-    assert verdict([document(allow("*", **{operator: wanted}))], context=context) == ("allow" if met else "none")
+    assert verdict([document(allow("*", condition={operator: wanted}))], context=context) == (
+        "allow" if met else "none"
+    )
 
 
 def test_a_variable_is_taken_literally() -> None:

@@ -58,10 +58,14 @@ def test_the_next_moments(expression: str, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     "expression",
     [
-        "cron(nonsense)", "cron(0 10 * * * *)", "cron(0 10 ? * ? *)", "cron(0 10 1 * MON *)", "cron(60 10 * * ? *)",
-        "cron(0 24 * * ? *)", "cron(0 10 0 * ? *)", "cron(0 10 ? * 0 *)", "cron(0 10 ? * 8 *)", "cron(0 10 ? * MON#6 *)",
-        "cron(0 10 * 13 ? *)", "cron(0 10 * * ?)", "cron(0 10 * * ? 1969)", "cron(5-1 10 * * ? *)", "cron(*/0 * * * ? *)",
-        "rate(0 minutes)", "rate(5 seconds)", "rate(five minutes)", "rate(5)", "at(tomorrow)", "at(2026-13-01T00:00:00)",
+        "cron(nonsense)", "cron(0 10 1 * MON *)",
+        "cron(0 10 * * * *)", "cron(0 10 ? * ? *)", "cron(60 10 * * ? *)",
+        "cron(0 24 * * ? *)", "cron(0 10 0 * ? *)", "cron(0 10 ? * 0 *)", "cron(0 10 ? * 8 *)",
+        "cron(0 10 ? * MON#6 *)",
+        "cron(0 10 * 13 ? *)", "cron(0 10 * * ?)", "cron(0 10 * * ? 1969)", "cron(5-1 10 * * ? *)",
+        "cron(*/0 * * * ? *)",
+        "rate(0 minutes)", "rate(5 seconds)", "rate(five minutes)", "rate(5)", "at(tomorrow)",
+        "at(2026-13-01T00:00:00)",
         "at(2026-11-23)", "every day", "",
     ],
 )  # fmt: skip

@@ -281,6 +281,12 @@ def _tagger(module: str, backends: str, attribute: str = "tagger", *, regional: 
     return read
 
 
+def _state_machine_tags(arn: str) -> Mapping[str, str]:
+    from springboard_local.services import stepfunctions  # noqa: PLC0415 - it is installed after this module
+
+    return stepfunctions.tags_of(arn)
+
+
 def _attribute(module: str, backends: str, collection: str, *, by: Callable[[str], str] = str) -> TagReader:
     """Where moto keeps tags on the object itself, as a dict or as pairs."""
 
@@ -332,7 +338,7 @@ _BACKENDS: dict[str, TagReader] = {
     "events": _tagger("moto.events.models", "events_backends"),
     "scheduler": _tagger("moto.scheduler.models", "scheduler_backends"),
     "kms": _tagger("moto.kms.models", "kms_backends"),
-    "states": _tagger("moto.stepfunctions.models", "stepfunctions_backends"),
+    "states": _state_machine_tags,
     "logs": _tagger("moto.logs.models", "logs_backends"),
     "cloudwatch": _tagger("moto.cloudwatch.models", "cloudwatch_backends"),
 }
