@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger
-
 from springboard import problems, runtime
 from springboard.errors import SpringboardError
 
 from . import answers, idempotency, requests, routes
+from .log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from springboard.runtime import World
-
-logger = Logger(service="api")
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
@@ -40,7 +37,7 @@ def respond(world: World, event: Mapping[str, Any]) -> dict[str, Any]:
         if problem.status >= 500:
             logger.exception("the request failed", request_id=request_id)
         answer = answers.of_problem(problem, request_id)
-    except Exception:
+    except Exception:  # noqa: BLE001 - the edge: whatever breaks is logged and answered
         logger.exception("the request broke", request_id=request_id)
         answer = answers.of_problem(
             problems.Problem(

@@ -8,13 +8,12 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Logger
-
 from springboard.errors import SpringboardError
 from springboard.problems import Problem
 from springboard.store.table import Answer as SavedAnswer
 
 from .answers import Answer
+from .log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from .requests import Request
 
-logger = Logger(service="api")
 
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Logger
-
 from springboard.errors import ConflictError, SpringboardError
 from springboard.flow import settle
 from springboard.record import Intent, OperationKind
 
+from .log import logger
+
 if TYPE_CHECKING:
     from springboard.record import Environment, Operation
     from springboard.runtime import World
-
-logger = Logger(service="api")
 
 
 def start(world: World, environment: Environment, operation: Operation) -> None:

@@ -31,8 +31,9 @@ LOG_GROUP = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")
 NODE_GROUP = re.compile(r"[0-9A-Za-z][A-Za-z0-9_-]{0,62}")
 
 
-@given(prefixes, names, uids, apps, groups, st.integers(30000, 30085))
-def test_names_fit(prefix: str, name: str, uid: str, app: str, group: str, port: int) -> None:
+@given(prefixes, names, uids, st.tuples(apps, groups, st.integers(30000, 30085)))
+def test_names_fit(prefix: str, name: str, uid: str, parts: tuple[str, str, int]) -> None:
+    app, group, port = parts
     made = {
         naming.cluster(prefix, name): EKS,
         naming.load_balancer(prefix, name, uid): ELB,
@@ -52,12 +53,16 @@ def test_names_fit(prefix: str, name: str, uid: str, app: str, group: str, port:
         assert pattern.fullmatch(text), text
 
 
-@given(prefixes, names, uids, uids, apps, apps)
+@given(
+    prefixes,
+    names,
+    st.lists(uids, min_size=2, max_size=2, unique=True),
+    st.lists(apps, min_size=2, max_size=2, unique=True),
+)
 def test_names_of_two_environments_and_of_two_apps_differ(
-    prefix: str, name: str, uid: str, other: str, app: str, second: str
+    prefix: str, name: str, two_uids: list[str], two_apps: list[str]
 ) -> None:
-    assume(uid != other)
-    assume(app != second)
+    (uid, other), (app, second) = two_uids, two_apps
     assert naming.load_balancer(prefix, name, uid) != naming.load_balancer(prefix, name, other)
     assert naming.target_group(prefix, name, uid, app, 30000) != naming.target_group(prefix, name, uid, second, 30000)
     assert naming.target_group(prefix, name, uid, app, 30000) != naming.target_group(prefix, name, uid, app, 30001)

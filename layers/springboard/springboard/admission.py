@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from springboard import capacity, image, validation, versions
 from springboard.errors import FieldError, InvalidError
+from springboard.fields import host_problem
 from springboard.record import Environment, Resolved, ResolvedApp
 from springboard.versions import Calendar
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from springboard.capacity import InstanceType
     from springboard.runtime import World
     from springboard.spec import App, EnvironmentDocument, EnvironmentSpec, NodeGroup
+    from springboard.validation import Checked
 
 NODE_PORTS = range(30000, 30086)
 
@@ -80,12 +82,12 @@ def admit(
     version = _version(world, spec, now, previous, found)
     types = _instance_types(world, spec, found)
     architecture = _architecture(spec, types, found)
-    if checked.sound("spec.apps", "spec.nodeGroups") and len(types) == len(_type_names(spec)):
+    if checked.sound(*_sizes(spec)) and len(types) == len(_type_names(spec)):
         found.errors += capacity.check(spec, types)
     _roles(world, spec, found)
-    apps = _apps(world, document, architecture, previous, found)
-    hosts_sound = checked.sound("spec.apps", "spec.ingress", "metadata.name")
-    zone = _zone(world, spec, [app.host for app in apps], found) if hosts_sound else None
+    apps = _apps(world, checked, document, architecture, previous, found=found)
+    zone = _zone(world, spec, [app.host for app in apps], found) if checked.sound("spec.ingress.hostedZoneId") else None
+    _warn(spec, found)
     if previous is not None:
         _check_unchanged(previous, spec, found)
     if found.errors or zone is None:
@@ -167,6 +169,19 @@ def _type_names(spec: EnvironmentSpec) -> set[str]:
     return {name for group in spec.node_groups for name in group.instance_types}
 
 
+def _sizes(spec: EnvironmentSpec) -> list[str]:
+    """The fields on which it rests whether the applications fit on the nodes."""
+    apps = [
+        f"spec.apps[{n}].{part}" for n in range(len(spec.apps)) for part in ("resources", "replicas", "autoscaling")
+    ]
+    groups = [
+        f"spec.nodeGroups[{n}].{part}"
+        for n in range(len(spec.node_groups))
+        for part in ("instanceTypes", "size", "taints")
+    ]
+    return apps + groups
+
+
 def _instance_types(world: World, spec: EnvironmentSpec, found: _Findings) -> Mapping[str, InstanceType]:
     """What is known of each instance type; one that EC2 does not know is a mistake."""
     known = capacity.known_types()
@@ -222,21 +237,40 @@ def _roles(world: World, spec: EnvironmentSpec, found: _Findings) -> None:
 
 
 def _apps(
-    world: World, document: EnvironmentDocument, architecture: str, previous: Environment | None, found: _Findings
+    world: World,
+    checked: Checked,
+    document: EnvironmentDocument,
+    nodes: str,
+    previous: Environment | None,
+    *,
+    found: _Findings,
 ) -> tuple[ResolvedApp, ...]:
-    spec = document.spec
-    names = [app.name or document.metadata.name for app in spec.apps]
+    """Each application with its host, its image by digest and its node port; `nodes` is their architecture."""
+    apps = document.spec.apps
+    names = [app.name or document.metadata.name for app in apps]
     ports = _node_ports(names, previous)
-    resolved = []
-    for number, (app, name) in enumerate(zip(spec.apps, names, strict=True)):
-        host = app.host or f"{name}.{world.site.base_domain}"
-        pinned, digest = _image(world, app, f"spec.apps[{number}].image", architecture, found)
-        resolved.append(ResolvedApp(name, host, pinned, digest, architecture, ports[name]))
-    hosts = [app.host for app in resolved]
-    for number, host in enumerate(hosts):
-        if host in hosts[:number] and spec.apps[number].host is None:
-            found.wrong(f"spec.apps[{number}].host", "stands there already", "give this app another host", host)
+    resolved: list[ResolvedApp] = []
+    for number, (app, name) in enumerate(zip(apps, names, strict=True)):
+        place = f"spec.apps[{number}]"
+        host = ""  # of an application whose name or host is wrong: not judged further
+        if checked.sound("metadata.name", f"{place}.name", f"{place}.host"):
+            host = app.host or f"{name}.{world.site.base_domain}"
+            if app.host is None:
+                _check_default_host(host, [other.host for other in resolved], place, found)
+        if checked.sound(f"{place}.image"):
+            pinned, digest = _image(world, app, f"{place}.image", nodes, found)
+        else:
+            pinned, digest = "", ""
+        resolved.append(ResolvedApp(name, host, pinned, digest, nodes, ports[name]))
     return tuple(resolved)
+
+
+def _check_default_host(host: str, taken: list[str], place: str, found: _Findings) -> None:
+    problem = host_problem(host)
+    if problem:
+        found.wrong(f"{place}.host", f"would be {host}, which {problem[0]}", "name a host", host)
+    if host in taken:
+        found.wrong(f"{place}.host", "stands there already", "give this app another host", host)
 
 
 def _node_ports(names: list[str], previous: Environment | None) -> dict[str, int]:
@@ -288,7 +322,12 @@ def _own_image(world: World, named: image.Image, place: str, architecture: str, 
 
 
 def _zone(world: World, spec: EnvironmentSpec, hosts: list[str], found: _Findings) -> Zone | None:
-    """The public hosted zone that holds all hosts: the spec's, the stack's, or the nearest above the hosts."""
+    """The public hosted zone that holds all hosts: the spec's, the stack's, or the nearest above the hosts.
+
+    Of `hosts`, those that are empty are not judged.
+    """
+    if not any(hosts):
+        return None
     before = len(found.errors)
     given = spec.ingress.hosted_zone_id or world.site.hosted_zone_id
     place = "spec.ingress.hostedZoneId"
@@ -305,11 +344,11 @@ def _zone(world: World, spec: EnvironmentSpec, hosts: list[str], found: _Finding
             )
             return None
     else:
-        zone = _walk(world.route53.zones(), hosts[0], found)
+        zone = _walk(world, next(filter(None, hosts)), found)
         if zone is None:
             return None
     for number, host in enumerate(hosts):
-        if not zone.holds(host):
+        if host and not zone.holds(host):
             found.wrong(
                 f"spec.apps[{number}].host",
                 f"is not under the hosted zone {zone.name}",
@@ -319,23 +358,42 @@ def _zone(world: World, spec: EnvironmentSpec, hosts: list[str], found: _Finding
     return zone if len(found.errors) == before else None
 
 
-def _walk(zones: list[Zone], host: str, found: _Findings) -> Zone | None:
-    """The longest public zone above a host."""
-    above = [zone for zone in zones if zone.holds(host)]
-    public = [zone for zone in above if not zone.private]
-    nearest = max((len(zone.name) for zone in public), default=0)
-    candidates = [zone for zone in public if len(zone.name) == nearest]
+def _walk(world: World, host: str, found: _Findings) -> Zone | None:
+    """The nearest public zone above a host."""
     place = "spec.ingress.hostedZoneId"
-    if len(candidates) == 1:
-        return candidates[0]
-    if candidates:
-        ids = ", ".join(sorted(zone.id for zone in candidates))
-        found.wrong(place, f"several public hosted zones are named {candidates[0].name}", f"name one of {ids}")
-    elif above:
+    private = False
+    labels = host.split(".")
+    for start in range(len(labels) - 1):
+        zones = world.route53.zones(".".join(labels[start:]))
+        public = [zone for zone in zones if not zone.private]
+        private = private or len(public) < len(zones)
+        if len(public) > 1:
+            ids = ", ".join(sorted(zone.id for zone in public))
+            found.wrong(place, f"several public hosted zones are named {public[0].name}", f"name one of {ids}")
+            return None
+        if public:
+            return public[0]
+    if private:
         found.wrong(place, f"only private hosted zones hold {host}", "create a public zone, or choose another host")
     else:
         found.wrong(place, f"no hosted zone of this account holds {host}", "create one, or choose another host")
     return None
+
+
+# What is allowed, and still worth a word
+
+
+def _warn(spec: EnvironmentSpec, found: _Findings) -> None:
+    if "0.0.0.0/0" in spec.cluster.api_access.public_cidrs:
+        found.warnings.append("spec.cluster.apiAccess.publicCidrs: the Kubernetes API is open to the whole internet")
+    if spec.cluster.support_type == "STANDARD":
+        found.warnings.append(
+            "spec.cluster.supportType: with STANDARD, AWS upgrades by itself when standard support ends"
+        )
+    for number, app in enumerate(spec.apps):
+        most = app.autoscaling.max_replicas if app.autoscaling else app.replicas or 2
+        if most == 1:
+            found.warnings.append(f"spec.apps[{number}].replicas: one replica is down whenever its node is")
 
 
 # Updates

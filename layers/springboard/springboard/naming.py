@@ -26,14 +26,12 @@ def cluster(prefix: str, name: str) -> str:
 
 
 def thirty_two(prefix: str, name: str, uid: str, part: str) -> str:
-    """A name of at most 32 characters: {prefix≤10}-{name≤12}-{hash8(uid, part)}.
+    """A name of at most 32 characters: {prefix}-{name≤12}-{hash8(uid, part)}.
 
-    ELB refuses names that begin with `internal-`, its own mark, so such a prefix is cut to `int`.
+    The prefix stays whole, because IAM policies grant by it; the name gives way.
     """
-    short = prefix[:10].rstrip("-")
-    if f"{short}-".startswith("internal-"):
-        short = f"int{short.removeprefix('internal')}"
-    return f"{short}-{name[:12].rstrip('-')}-{short_hash(uid, part)}"
+    room = min(12, 32 - len(prefix) - 10)
+    return f"{prefix}-{name[:room].rstrip('-')}-{short_hash(uid, part)}"
 
 
 def load_balancer(prefix: str, name: str, uid: str) -> str:

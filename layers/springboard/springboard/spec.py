@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
+from pydantic.fields import ComputedFieldInfo, FieldInfo
 
 from springboard.fields import (
     Cidr,
@@ -47,6 +48,11 @@ API_VERSION: Final = "springboard/v1beta1"
 KIND: Final = "Environment"
 
 
+def _title(name: str, field: FieldInfo | ComputedFieldInfo) -> str:
+    """A field's title in the schema is its name as users write it."""
+    return field.alias or name
+
+
 class Model(BaseModel):
     """Base of all parts of the spec: unknown fields are refused, nothing is coerced, nothing can change."""
 
@@ -57,6 +63,7 @@ class Model(BaseModel):
         alias_generator=to_camel,
         populate_by_name=True,
         use_attribute_docstrings=True,
+        field_title_generator=_title,
     )
 
 

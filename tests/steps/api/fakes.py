@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from functions.api.app import respond
 from springboard.aws.ecr import Found
 from springboard.aws.route53 import Zone
 from springboard.errors import ConflictError
@@ -213,7 +214,8 @@ class FakeWorld:
             instance_types=lambda names: {name: self.types[name] for name in names if name in self.types}
         )
         self.route53 = SimpleNamespace(
-            zones=lambda: self.zones, zone=lambda wanted: next((z for z in self.zones if z.id == wanted), None)
+            zones=lambda name: [zone for zone in self.zones if zone.name == name],
+            zone=lambda wanted: next((z for z in self.zones if z.id == wanted), None),
         )
         self.ecr = SimpleNamespace(
             image=lambda repository, tag="", digest="": self.images.get((repository, digest or tag))
@@ -283,3 +285,14 @@ def document(name: str = "shop", **spec: Any) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {"apps": [{"image": IMAGE}], **spec},
     }
+
+
+class Client:
+    """Sends events to the function."""
+
+    def __init__(self, world: FakeWorld) -> None:
+        self.world = world
+
+    def __call__(self, method: str, path: str, body: object = None, **how: Any) -> Reply:
+        answer = respond(self.world, event(method, path, body, **how))  # type: ignore[arg-type] # a fake world
+        return Reply(answer["statusCode"], answer["headers"], json.loads(answer["body"]))

@@ -27,13 +27,26 @@ class Route53(Adapter):
 
     missing = frozenset({"NoSuchHostedZone", "NoSuchChange"})
 
-    def zones(self) -> list[Zone]:
-        """Every hosted zone of the account."""
-        return [_zone(zone) for zone in self.pages("list_hosted_zones", "HostedZones")]
+    def zones(self, name: str) -> list[Zone]:
+        """ListHostedZonesByName: those that have exactly this name; there may be several, public and private."""
+        found: list[Zone] = []
+        start: dict[str, str] = {"DNSName": name}
+        while start:
+            answer = self.call("list_hosted_zones_by_name", **start)
+            zones = [_zone(zone) for zone in answer["HostedZones"]]
+            found += [zone for zone in zones if zone.name == name]
+            more = answer.get("IsTruncated") and all(zone.name == name for zone in zones)
+            start = {"DNSName": answer["NextDNSName"], "HostedZoneId": answer["NextHostedZoneId"]} if more else {}
+        return found
 
     def zone(self, zone_id: str) -> Zone | None:
         """The zone of that id, if there is one."""
-        answer = self.find("get_hosted_zone", Id=zone_id)
+        try:
+            answer = self.find("get_hosted_zone", Id=zone_id)
+        except RefusedError as err:
+            if err.code == "InvalidInput":  # an id that can be no id names nothing
+                return None
+            raise
         return None if answer is None else _zone(answer["HostedZone"])
 
     def record(self, zone_id: str, name: str, kind: str) -> dict[str, Any] | None:
