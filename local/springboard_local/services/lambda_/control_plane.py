@@ -7,11 +7,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from moto.awslambda import models
-from moto.awslambda.exceptions import UnknownFunctionException
+from moto.awslambda.exceptions import InvalidParameterValueException, UnknownFunctionException
 
 from springboard_local.pipeline import ApiError, Call, operation
+from springboard_local.services import iam
 from springboard_local.services.lambda_.errors import Throttled
-from springboard_local.services.lambda_.runtime import Runtime, model
+from springboard_local.services.lambda_.runtime import PRINCIPAL, Runtime, model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -159,10 +160,13 @@ def mend(mending: Mending) -> None:
     update_code = function_class.update_function_code
 
     def mended_init(self: Any, account_id: str, spec: dict[str, Any], region: str, version: Any = 1) -> None:
+        _check_trust(spec["Role"])
         init(self, account_id, spec, region, version)
         _keep(self, spec)
 
     def mended_update(self: Any, config_updates: dict[str, Any]) -> Any:
+        if config_updates.get("Role"):
+            _check_trust(config_updates["Role"])
         update(self, config_updates)
         _keep(self, config_updates)
         for name in _UPDATABLE.keys() & config_updates.keys():
@@ -191,6 +195,11 @@ def mend(mending: Mending) -> None:
         get_configuration=mended_describe,
         vpc_config=property(mended_vpc),
     )
+
+
+def _check_trust(role: str) -> None:
+    if iam.trust_problem(role, PRINCIPAL):
+        raise InvalidParameterValueException("The role defined for the function cannot be assumed by Lambda.")
 
 
 def _kept(function: Any) -> dict[str, Any]:

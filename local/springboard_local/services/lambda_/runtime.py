@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from springboard_local.services import iam
 from springboard_local.services.lambda_.configuration import Configuration, configuration
 from springboard_local.services.lambda_.errors import Throttled, WorkerKilled
 from springboard_local.services.lambda_.in_process import InProcessFactory, InProcessWorker
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from springboard_local.services.lambda_.pool import Runner
 
 log = logging.getLogger(__name__)
+
+PRINCIPAL = "lambda.amazonaws.com"
 
 _WORKERS = 24
 _RETRY_DELAYS = (60.0, 120.0)  # virtual seconds before the second and the third attempt
@@ -71,6 +74,7 @@ class Runtime:
             limit = max(limit, 1_000)
         self._pool = Pool(make, limit)
         self._events = ThreadPoolExecutor(64, "lambda-event")
+        self._closed = False
 
     def invoke(self, function: str, payload: bytes, qualifier: str | None = None) -> Invocation:
         """Run a function and wait for its answer; raises Throttled."""
@@ -100,8 +104,10 @@ class Runtime:
 
     def close(self) -> None:
         """End all workers."""
+        self._closed = True
         self._pool.close()
-        self._events.shutdown(wait=False, cancel_futures=True)
+        # What is queued still runs, to let go of its hold on the clock.
+        self._events.shutdown(wait=False)
 
     # asynchronous invocations
 
@@ -112,7 +118,8 @@ class Runtime:
             try:
                 with self._cloud.clock.working():
                     hold.release()
-                    self._attempt(event)
+                    if not self._closed:
+                        self._attempt(event)
             except Exception:
                 log.exception("asynchronous invocation of %s failed", event.function)
             finally:
@@ -227,12 +234,14 @@ class Runtime:
 
     # credentials
 
-    def _keys(self, role: str, session: str) -> Mapping[str, str]:
-        answer = self._cloud.client("sts").assume_role(RoleArn=role, RoleSessionName=session)["Credentials"]
+    @staticmethod
+    def _keys(role: str, session: str) -> Mapping[str, str]:
+        """The credentials that Lambda itself takes for a function; NotAuthorizedError if the role does not trust it."""
+        taken = iam.assume_for_service(role, PRINCIPAL, session)
         return {
-            "AWS_ACCESS_KEY_ID": answer["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": answer["SecretAccessKey"],
-            "AWS_SESSION_TOKEN": answer["SessionToken"],
+            "AWS_ACCESS_KEY_ID": taken.access_key,
+            "AWS_SECRET_ACCESS_KEY": taken.secret_key,
+            "AWS_SESSION_TOKEN": taken.session_token,
         }
 
     def _session(self, worker: InProcessWorker, keys: Mapping[str, str]) -> Any:

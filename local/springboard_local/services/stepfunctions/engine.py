@@ -123,6 +123,7 @@ class Engine:
         # Time-outs of calls are real: they bound real work.
         self.real = ScaledClock()
         self._pool = ThreadPoolExecutor(_THREADS, "states")
+        self._closed = False
 
     def submit(self, work: Callable[[], None]) -> None:
         """Run `work` on a thread; the clock stands still until it has ended."""
@@ -131,6 +132,8 @@ class Engine:
         def run() -> None:
             with self.clock.working():
                 hold.release()
+                if self._closed:
+                    return
                 try:
                     work()
                 except Exception:
@@ -143,8 +146,10 @@ class Engine:
 
     def close(self) -> None:
         """Run nothing more."""
+        self._closed = True
         self.real.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        # What is queued still runs, to let go of its hold on the clock.
+        self._pool.shutdown(wait=False)
 
 
 class Strand:

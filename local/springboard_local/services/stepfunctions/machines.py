@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from springboard_local.clock import iso
 from springboard_local.cloud import ACCOUNT, REGION
 from springboard_local.pipeline import ApiError
+from springboard_local.services import iam
 from springboard_local.services.stepfunctions import definition as asl
 from springboard_local.services.stepfunctions.engine import Engine
 from springboard_local.services.stepfunctions.executions import Execution
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from springboard_local.cloud import Cloud
+
+PRINCIPAL = "states.amazonaws.com"
 
 _BAD_IN_NAMES = frozenset('<>{}[]?*"#%\\^|~`$&,;:/')
 
@@ -113,6 +116,9 @@ class Machines:
         if problems:
             listed = ", ".join(str(problem) for problem in problems)
             raise ApiError("InvalidDefinition", f"Invalid State Machine Definition: '{listed}'")
+        if self._cloud.settings.enforce_iam and iam.trust_problem(role, PRINCIPAL):
+            message = f"Neither the global service principal {PRINCIPAL}, nor the regional one is authorized to assume"
+            raise ApiError("AccessDeniedException", f"{message} the provided role.")
         return Revision(str(uuid.uuid4()), text, parsed, role, self.now())
 
     def find(self, arn: str) -> Machine:
