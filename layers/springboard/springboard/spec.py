@@ -7,11 +7,10 @@ spec, never in it.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
-from pydantic.fields import ComputedFieldInfo, FieldInfo
 
 from springboard.fields import (
     Cidr,
@@ -39,6 +38,9 @@ from springboard.fields import (
     plain,
 )
 
+if TYPE_CHECKING:
+    from pydantic.fields import ComputedFieldInfo, FieldInfo
+
 Weekday = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 Profile = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
@@ -50,7 +52,7 @@ KIND: Final = "Environment"
 
 def _title(name: str, field: FieldInfo | ComputedFieldInfo) -> str:
     """A field's title in the schema is its name as users write it."""
-    return field.alias or name
+    return field.alias or to_camel(name)
 
 
 class Model(BaseModel):
