@@ -76,6 +76,7 @@ class _Running:
         self.carrier = Carrier(cloud, "event-source")
         self.readers: dict[str, _Reader] = {}
         self.lock = threading.Lock()
+        self.receiving = threading.Lock()
         self.closed = False
 
     def close(self) -> None:
@@ -408,7 +409,8 @@ def _drain_queue(running: _Running, reader: _Reader) -> tuple[float | None, bool
     queue = backend.queues.get(name)
     if queue is None:
         return None, False
-    with running.lock:  # moto does not guard a queue against two readers
+    # moto does not guard a queue against two readers; a dead letter that this makes takes the other lock.
+    with running.receiving:
         messages = backend.receive_message(name, min(mapping.batch_size, 10), 0, queue.visibility_timeout)
     if not messages:
         return _until_visible(running, queue), False

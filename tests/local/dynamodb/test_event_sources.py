@@ -114,3 +114,17 @@ def test_a_message_that_fails_comes_again_after_its_visibility(account: Account)
     assert event["Records"][0]["attributes"]["ApproximateReceiveCount"] == "2"
     account.clock.advance(120)
     assert account.seen() == []
+
+
+def test_a_message_that_fails_too_often_is_a_dead_letter(account: Account) -> None:
+    account.function(allow("sqs:*"))
+    account.queue("letters")
+    redrive = json.dumps({"deadLetterTargetArn": LETTERS, "maxReceiveCount": 2})
+    url = account.queue("work", VisibilityTimeout="10", RedrivePolicy=redrive)
+    source = f"arn:aws:sqs:{REGION}:{ACCOUNT}:work"
+    account.client("lambda").create_event_source_mapping(EventSourceArn=source, FunctionName="seen")
+    account.failures = 5
+    account.client("sqs").send_message(QueueUrl=url, MessageBody="hello")
+    account.clock.advance(60)
+    assert len(account.seen()) == 2
+    assert [each["Body"] for each in account.messages(f"{account.cloud.endpoint}/{ACCOUNT}/letters")] == ["hello"]
