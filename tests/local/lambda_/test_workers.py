@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -221,6 +222,39 @@ def test_a_payload_that_is_not_json_is_refused(workers: Account, payload: bytes)
     with pytest.raises(ClientError) as refused:
         workers.client.invoke(FunctionName="strict", Payload=payload)
     assert refused.value.response["Error"]["Code"] == "InvalidRequestContentException"
+
+
+@pytest.fixture(params=["client", "bootstrap"])
+def stand_in(request: pytest.FixtureRequest, workers: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """Workers as on a machine where awslambdaric has no C++ client, or is not there at all."""
+    module = importlib.import_module("springboard_local.services.lambda_.workers")
+    shim = Path(module.__file__ or "").parent / "shim"
+    # A client of that name earlier on the path than the C++ one is what the shim is where there is no C++ one.
+    runtime = ("-m", "awslambdaric") if request.param == "client" else (str(shim / "bootstrap.py"),)
+    monkeypatch.setattr(module, "program", lambda _python: (runtime, True))
+    return workers
+
+
+def test_the_stand_ins_answer_as_awslambdaric_does(stand_in: Account) -> None:
+    source = (
+        "import logging, sys\n"
+        "def handler(event, context):\n"
+        "    logging.getLogger().warning('heard %s', event['n'])\n"
+        "    if event['n'] > 1: raise KeyError('n')\n"
+        "    return {'é': sys.modules['runtime_client'].__file__, 'left': context.get_remaining_time_in_millis() > 0}\n"
+    )
+    stand_in.function("standing", source, LoggingConfig={"LogFormat": "JSON"})
+    answer, error = stand_in.invoke("standing", {"n": 1})
+    assert (error, answer["left"]) == (None, True)
+    assert answer["é"].endswith("shim/runtime_client.py")
+    answer, error = stand_in.invoke("standing", {"n": 2})
+    assert (answer["errorType"], answer["errorMessage"], error) == ("KeyError", "'n'", "Unhandled")
+    assert answer["stackTrace"][-1].startswith('  File "')
+    heard = [json.loads(line) for line in stand_in.log("/aws/lambda/standing") if "heard" in line]
+    assert [(line["level"], line["message"]) for line in heard[-2:]] == [("WARNING", "heard 1"), ("WARNING", "heard 2")]
+    stand_in.function("unloadable", "import nothing_of_that_name\n")
+    answer, _ = stand_in.invoke("unloadable")
+    assert answer["errorType"] == "Runtime.ImportModuleError"
 
 
 def test_a_function_that_is_not_there(workers: Account) -> None:

@@ -50,6 +50,16 @@ class Context:
         """A boto3 client with the role's credentials; only in this process. The same while the worker lives."""
         return self._worker.client(service)
 
+    @property
+    def session(self) -> Any:
+        """The boto3 session of `client`, for handlers that configure their own clients at `endpoint`."""
+        return self._worker.session()
+
+    @property
+    def endpoint(self) -> str:
+        """Where the local cloud listens."""
+        return self._worker.endpoint
+
 
 class InProcessWorker:
     """Stands where a worker process would: own credentials, one invocation at a time, can be killed."""
@@ -70,17 +80,21 @@ class InProcessWorker:
         self._function = function
         self._credentials = credentials
         self._make_session = make_session
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._session: Any = None
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
         """A boto3 client whose calls end with the worker."""
+        if service not in self._clients:
+            self._clients[service] = self.session().client(service, endpoint_url=self.endpoint)
+        return self._clients[service]
+
+    def session(self) -> Any:
+        """A boto3 session whose clients end with the worker."""
         if self._session is None:
             self._session = self._make_session(self, self._credentials)
-        if service not in self._clients:
-            self._clients[service] = self._session.client(service, endpoint_url=self._endpoint)
-        return self._clients[service]
+        return self._session
 
     def invoke(self, payload: bytes, request_id: str) -> tuple[bytes, str | None]:
         """Run the handler; what it raises becomes the payload that awslambdaric would make of it."""

@@ -36,14 +36,15 @@ _INHERITED = ("PATH", "LANG", "TMPDIR")
 
 
 @functools.cache
-def needs_shim(python: Path) -> bool:
-    """Whether the interpreter lacks the C++ client of awslambdaric."""
+def program(python: Path) -> tuple[tuple[str, ...], bool]:
+    """What an interpreter runs as the runtime, and whether it needs the shim for that.
+
+    awslambdaric with its C++ client where it is installed; where it cannot be (macOS), our own in its place.
+    """
     probe = "import importlib.util as u; print(bool(u.find_spec('awslambdaric')), bool(u.find_spec('runtime_client')))"
     done = subprocess.run([python, "-c", probe], capture_output=True, text=True, check=True)  # noqa: S603
-    ours, theirs = done.stdout.split()
-    if ours != "True":
-        raise RuntimeError(f"{python} has no awslambdaric: functions cannot run")
-    return theirs != "True"
+    interface, client = (word == "True" for word in done.stdout.split())
+    return (("-m", "awslambdaric"), not client) if interface else ((str(_SHIM / "bootstrap.py"),), True)
 
 
 class Worker:
@@ -69,13 +70,14 @@ class Worker:
         self._init_seconds: float | None = None  # reported with the first invocation
         self._fresh = True
         self._memory = 0
+        runtime, shimmed = program(python)
         code = _unpack(configuration.code, state)
         layers = [_unpack(layer, state) for layer in configuration.layers]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the interpreter of the settings
-                [python, "-s", "-m", "awslambdaric", configuration.handler],
+                [python, "-s", *runtime, configuration.handler],
                 cwd=code,
-                env=self._environment(python, code, layers, credentials, endpoint),
+                env=self._environment([code, *layers], credentials, endpoint, shimmed=shimmed),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -210,16 +212,16 @@ class Worker:
         return self._memory
 
     def _environment(
-        self, python: Path, code: Path, layers: list[Path], credentials: Mapping[str, str], endpoint: str
+        self, packages: list[Path], credentials: Mapping[str, str], endpoint: str, *, shimmed: bool
     ) -> dict[str, str]:
         """What a function finds in its environment on AWS, and where the local cloud is."""
         configuration = self.configuration
+        code, *layers = packages
         version = configuration.runtime or "python3.13"
         folders = [
             path for layer in layers for path in (layer / "python", layer / f"python/lib/{version}/site-packages")
         ]
-        shim = [_SHIM] if needs_shim(python) else []
-        path = [*shim, code, *(folder for folder in folders if folder.is_dir())]
+        path = [code, *(folder for folder in folders if folder.is_dir()), *([_SHIM] if shimmed else [])]
         logging_level = {"AWS_LAMBDA_LOG_LEVEL": configuration.application_log_level} if configuration.json_logs else {}
         return {
             **{name: os.environ[name] for name in _INHERITED if name in os.environ},
