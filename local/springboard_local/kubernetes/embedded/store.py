@@ -16,7 +16,8 @@ from springboard_local.kubernetes.embedded.objects import Key, Obj, name_of, nam
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-_LOG_LENGTH = 4000
+# How many changes are kept for watches that resume; older ones are answered with 410.
+LOG_LENGTH = 4000
 
 # Where an object is: resource, namespace, name.
 type Place = tuple[Key, str, str]
@@ -49,7 +50,7 @@ class Store:
     def __init__(self) -> None:
         self.revision = 1
         self.objects: dict[Key, dict[tuple[str, str], Obj]] = collections.defaultdict(dict)
-        self._log: collections.deque[Change] = collections.deque(maxlen=_LOG_LENGTH)
+        self._log: collections.deque[Change] = collections.deque(maxlen=LOG_LENGTH)
         self._oldest = 1
         self._listeners: list[Callable[[Change], None]] = []
         self._owned: dict[str, set[Place]] = collections.defaultdict(set)
@@ -135,7 +136,7 @@ class Store:
                     del self._owned[reference["uid"]]
 
     def _emit(self, change: Change) -> None:
-        if len(self._log) == _LOG_LENGTH:
+        if len(self._log) == self._log.maxlen:
             self._oldest = self._log[0].revision + 1
         self._log.append(change)
         for listener in tuple(self._listeners):
