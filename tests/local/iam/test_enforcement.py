@@ -246,7 +246,7 @@ def test_users_have_their_own_policies_and_their_groups(account: Account) -> Non
     iam.add_user_to_group(GroupName="people", UserName="ada")
     client.list_queues()
     iam.update_access_key(UserName="ada", AccessKeyId=keys["AccessKeyId"], Status="Inactive")
-    assert denied(client.list_queues)[0] == "UnrecognizedClientException"
+    assert denied(client.list_queues)[0] == "InvalidClientTokenId"
 
 
 @pytest.mark.parametrize("token", [None, "forged"])
@@ -254,12 +254,12 @@ def test_a_key_without_its_token_is_no_key(account: Account, token: str | None) 
     role = account.role("wide", allow("*"))
     keys = account.client("sts").assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
     stolen = {**keys, "SessionToken": token}
-    assert denied(session(account, stolen).list_queues)[0] == "UnrecognizedClientException"
+    assert denied(session(account, stolen).list_queues)[0] == "InvalidClientTokenId"
 
 
 def test_an_unknown_key_is_refused(account: Account) -> None:
     keys = {"AccessKeyId": "AKIAUNKNOWN", "SecretAccessKey": "secret"}
-    assert denied(session(account, keys).list_queues)[0] == "UnrecognizedClientException"
+    assert denied(session(account, keys).list_queues)[0] == "InvalidClientTokenId"
 
 
 def test_only_whom_a_trust_policy_names_may_assume(account: Account) -> None:
@@ -328,3 +328,27 @@ def test_services_get_a_role_only_with_its_trust(account: Account) -> None:
     keys = iam.assume_for_service(role, "scheduler.amazonaws.com", "s", source_arn=source)
     assert iam.secret_of(keys.access_key) == keys.secret_key
     assert iam.principal_of(ADMIN_ACCESS_KEY).administrator  # type: ignore[union-attr]
+
+
+def test_everybody_is_who_they_are(account: Account) -> None:
+    role = account.role("caller")
+    assert account.client("sts").get_caller_identity()["Arn"] == f"arn:aws:iam::{ACCOUNT}:root"
+    identity = account.client("sts", role).get_caller_identity()
+    assert identity["Arn"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/caller/local-cloud"
+    assert identity["UserId"].endswith(":local-cloud")
+
+
+def test_a_node_group_with_a_launch_template_launches_with_the_callers_rights(account: Account) -> None:
+    node = account.role("node", trusts=trust("ec2.amazonaws.com"))
+    group = {
+        "clusterName": "shop",
+        "nodegroupName": "workers",
+        "nodeRole": node,
+        "subnets": ["subnet-1"],
+        "launchTemplate": {"id": "lt-1", "version": "1"},
+    }
+    rest = allow(["eks:*", "iam:*", "ec2:Describe*"])
+    role = account.role("creator", rest)
+    assert "ec2:RunInstances" in denied(account.client("eks", role).create_nodegroup, **group)[1]
+    launching = account.role("launching", rest, allow("ec2:RunInstances"))
+    assert "ec2:CreateTags" in denied(account.client("eks", launching).create_nodegroup, **group)[1]

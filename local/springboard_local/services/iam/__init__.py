@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 
 from springboard_local.cloud import ACCOUNT, ADMIN_ACCESS_KEY, ADMIN_SECRET_KEY
-from springboard_local.pipeline import Denial
+from springboard_local.pipeline import ApiError, Denial, operation
 from springboard_local.services.iam.context import Keys, existing_tags, keys_of, principal_keys, resource_keys, tags_of
 from springboard_local.services.iam.dependents import ServiceLinkedRole, dependents, encrypted_with, table
 from springboard_local.services.iam.policy import Request, verdict
@@ -38,6 +38,8 @@ from springboard_local.services.iam.resources import Question, key_arn, question
 from springboard_local.services.iam.signature import SignatureFailure, verify_sigv4
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from springboard_local.cloud import Cloud
     from springboard_local.pipeline import Call
 
@@ -309,6 +311,25 @@ def is_allowed(principal: Principal, action: str, resource: str, context: Keys |
     return _refused(principal, policies_of(principal), Question(action, resource, context or {}), keys)
 
 
+# who am I
+
+
+@operation("sts", "GetCallerIdentity")
+def get_caller_identity(call: Call) -> Mapping[str, Any]:
+    """The caller, whom moto would take for its own user."""
+    principal = principal_of(call.access_key)
+    if principal is None:
+        raise ApiError("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
+    return {"UserId": principal.user_id, "Account": principal.account, "Arn": principal.arn}
+
+
+@operation("sts", "GetSessionToken")
+@operation("sts", "GetFederationToken")
+def no_such_session(call: Call) -> Mapping[str, Any]:
+    """Refused: moto would answer with keys that open nothing."""
+    raise NotImplementedError(f"use AssumeRole instead of {call.operation}")
+
+
 # denials
 
 
@@ -344,6 +365,8 @@ def _unknown_key(call: Call) -> Denial:
 
 
 def _json(call: Call) -> bool:
+    if call.service in {"sqs", "cloudwatch"}:
+        return False  # they kept the codes of their query protocol
     try:
         return call.json_protocol
     except Exception:  # noqa: BLE001 - a service that botocore does not know has no protocol

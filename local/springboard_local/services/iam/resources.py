@@ -115,14 +115,22 @@ def _dynamodb(call: Call) -> list[Question] | None:
     p = call.parameters
     if call.operation == "TransactWriteItems":
         return _unique(
-            Question(f"dynamodb:{_TRANSACTED[kind]}", _table_arn(call, inner["TableName"]), _leading(call, inner))
+            Question(
+                f"dynamodb:{_TRANSACTED[kind]}",
+                _table_arn(call, str(inner.get("TableName") or "")),
+                _leading(call, inner),
+            )
             for item in p.get("TransactItems", [])
             for kind, inner in item.items()
             if kind in _TRANSACTED and inner
         )
     if call.operation == "TransactGetItems":
         return _unique(
-            Question("dynamodb:GetItem", _table_arn(call, item["Get"]["TableName"]), _leading(call, item["Get"]))
+            Question(
+                "dynamodb:GetItem",
+                _table_arn(call, str(item["Get"].get("TableName") or "")),
+                _leading(call, item["Get"]),
+            )
             for item in p.get("TransactItems", [])
             if item.get("Get")
         )
