@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from springboard_local.latency import LatencyModel
 
@@ -46,6 +46,7 @@ SERVICES = (
     "lambda_",
     "events",
     "scheduler",
+    "sns",
     "stepfunctions",
     "ec2",
     "autoscaling",
@@ -108,15 +109,12 @@ def _prepare_moto() -> None:
     os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # a second each time, and nothing here starts one of them
-    import moto.core  # noqa: PLC0415 - nothing of moto may be imported before the environment is set
-    import moto.core.models  # noqa: PLC0415
     from moto.core.config import default_user_config  # noqa: PLC0415
 
     # Modules copy this name when they are imported: those to come find the right one, the others are mended.
-    moto.core.DEFAULT_ACCOUNT_ID = moto.core.models.DEFAULT_ACCOUNT_ID = ACCOUNT
     for name, module in list(sys.modules.items()):
         if name.startswith("moto.") and hasattr(module, "DEFAULT_ACCOUNT_ID"):
-            module.DEFAULT_ACCOUNT_ID = ACCOUNT
+            vars(module)["DEFAULT_ACCOUNT_ID"] = ACCOUNT
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
     default_user_config["iam"] = {"load_aws_managed_policies": True}
 
@@ -202,8 +200,9 @@ class LocalCloud:
         self._modules.clear()
         self._server = None
 
-    def __enter__(self) -> LocalCloud:
-        return self.start()
+    def __enter__(self) -> Self:
+        self.start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -262,7 +261,7 @@ class LocalCloud:
 
         if self._session is None:
             # The user's own profile and configuration file must not reach the local cloud's clients.
-            variables = {
+            variables: dict[str, Any] = {
                 "profile": (None, [], None, None),
                 "config_file": (None, [], os.devnull, None),
                 "credentials_file": (None, [], os.devnull, None),
@@ -305,7 +304,7 @@ class LocalCloud:
         for service, call in _WARM_UP:
             try:
                 getattr(self.client(service), call)()
-            except Exception:  # noqa: BLE001 - it only costs the first caller some time
+            except Exception:
                 log.debug("%s is not warm", service, exc_info=True)
 
 

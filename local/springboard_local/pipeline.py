@@ -174,7 +174,7 @@ def operation(api: str, name: str) -> Callable[[Handler], Handler]:
     return register
 
 
-class Reset(ConnectionError):
+class Reset(ConnectionError):  # noqa: N818 - what the client sees, not a fault of ours
     """The connection is to end without an answer; the request handler sees to it."""
 
 
@@ -427,10 +427,7 @@ class Pipeline:
         try:
             if handler:
                 return result_response(call, handler(call))
-            response = _collect(self._act, environ)
-            if response.status in {404, 405} and call.operation and b"<!doctype html>" in response.body[:100].lower():
-                raise NotImplementedError("moto has no such path")
-            return response
+            return _known(call, _collect(self._act, environ))
         except ApiError as error:
             return error_response(call, error.code, error.message, error.status, **error.fields)
         except ServiceException as error:
@@ -577,6 +574,13 @@ def _request(call: Call) -> Request:
     return Request(environ)
 
 
+def _known(call: Call, response: Response) -> Response:
+    """Moto's answer, unless it is Flask's page that says that there is no such path."""
+    if response.status in {404, 405} and call.operation and b"<!doctype html>" in response.body[:100].lower():
+        raise NotImplementedError("moto has no such path")
+    return response
+
+
 def _collect(act: Callable[[dict[str, Any], Any], Iterable[bytes]], environ: dict[str, Any]) -> Response:
     answered: list[tuple[int, list[tuple[str, str]]]] = []
 
@@ -656,7 +660,7 @@ def error_response(call: Call, code: str, message: str, status: int = 400, **fie
     request_id = gen_amzn_requestid_long(headers)
     if protocol in {"query", "ec2", "rest-xml"}:
         headers["Content-Type"] = "text/xml"
-        body = _xml_error(call.api, protocol, code, message, status, request_id, fields)
+        body = _xml_error(call, code, message, status, request_id, **fields)
     else:
         headers["Content-Type"] = "application/json"
         headers["x-amzn-ErrorType"] = code
@@ -664,15 +668,13 @@ def error_response(call: Call, code: str, message: str, status: int = 400, **fie
     return Response(status, list(headers.items()), b"" if call.method == "HEAD" else body.encode())
 
 
-def _xml_error(
-    api: str, protocol: str, code: str, message: str, status: int, request_id: str, fields: Mapping[str, Any]
-) -> str:
+def _xml_error(call: Call, code: str, message: str, status: int, request_id: str, **fields: Any) -> str:
     kind = "Sender" if status < 500 else "Receiver"
     details = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in fields.items())
     told = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>{details}"
-    if api == "s3":
+    if call.api == "s3":
         return f"<Error>{told}<RequestId>{request_id}</RequestId></Error>"
-    if protocol == "ec2":
+    if call.api == "ec2":
         return f"<Response><Errors><Error>{told}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
     return f"<ErrorResponse><Error><Type>{kind}</Type>{told}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
 

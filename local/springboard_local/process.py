@@ -60,7 +60,7 @@ def default_state() -> Path:
     return here / ".springboard"
 
 
-def up(
+def up(  # noqa: PLR0917 - the names are the command line's
     port: int | None = None,
     speed: float = 60,
     kubernetes: str = "embedded",
@@ -81,7 +81,7 @@ def up(
         interpreter = worker_python or _existing(project / ".tools" / "worker" / "bin" / "python")
         examples = _existing(project / "examples")
         more = (*options, *((f"--examples={examples}",) if examples else ()))
-        return _start(folder, _free(port), speed, kubernetes, interpreter, more)
+        return _start(folder, _free(port), speed=speed, kubernetes=kubernetes, worker_python=interpreter, options=more)
 
 
 def _existing(path: Path) -> Path | None:
@@ -104,7 +104,7 @@ def _free(port: int | None) -> int:
 
 
 def _start(
-    folder: Path, port: int, speed: float, kubernetes: str, worker_python: Path | None, options: tuple[str, ...]
+    folder: Path, port: int, *, speed: float, kubernetes: str, worker_python: Path | None, options: tuple[str, ...]
 ) -> Status:
     instance = uuid.uuid4().hex
     run = folder / "run"
@@ -129,7 +129,15 @@ def _start(
         )
     endpoint = _await(process, endpoint_file, instance, log)
     made = Status(
-        True, process.pid, endpoint, instance, speed, kubernetes, str(folder), str(log), _start_time(process.pid) or 0.0
+        running=True,
+        pid=process.pid,
+        endpoint=endpoint,
+        instance=instance,
+        speed=speed,
+        kubernetes=kubernetes,
+        state=str(folder),
+        log=str(log),
+        started=_start_time(process.pid) or 0.0,
     )
     _write(folder, made)
     process.returncode = 0  # it is meant to outlive us: no warning that it still runs

@@ -13,6 +13,7 @@ import json
 import logging
 import re
 import threading
+import time
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -44,9 +45,12 @@ class Invocation(Protocol):
     """How an invocation ended."""
 
     @property
-    def payload(self) -> bytes: ...
+    def payload(self) -> bytes:
+        """What the function answered."""
+
     @property
-    def error(self) -> str | None: ...
+    def error(self) -> str | None:
+        """The kind of its failure."""
 
 
 class ThrottledError(Exception):
@@ -154,7 +158,7 @@ class Gateway:
         self._log(request, answer)
         return answer
 
-    def _answer(self, request: _Request) -> Answer:
+    def _answer(self, request: _Request) -> Answer:  # noqa: PLR0911 - each way out is one of the gateway's answers
         backend = apigatewayv2_backends[ACCOUNT][REGION]
         api = backend.apis.get(request.api_id)
         if api is None or api.disable_execute_api_endpoint:
@@ -206,7 +210,7 @@ class Gateway:
 
     # integration
 
-    def _integrate(self, request: _Request, api: Any) -> Answer:
+    def _integrate(self, request: _Request, api: Any) -> Answer:  # noqa: PLR0911 - as above
         assert request.match is not None  # noqa: S101 - the caller has found a route
         integration = api.integrations.get((request.match.route.target or "").removeprefix("integrations/"))
         function = _function(integration) if integration is not None else None
@@ -346,7 +350,8 @@ class Gateway:
             return json.dumps(values.get(found[1], "-") or "-")[1:-1]
 
         line = re.sub(r"\$context\.([A-Za-z.]+)", value, settings["format"])
-        self._write(group[1], line, int(moment.timestamp() * 1_000))
+        # The logs service keeps real time, as the functions do that write there too.
+        self._write(group[1], line, int(time.time() * 1_000))
 
     def _write(self, group: str, line: str, moment: int) -> None:
         logs = logs_backends[ACCOUNT][REGION]
@@ -395,7 +400,7 @@ def _fit(key: str, method: str, path: str) -> tuple[tuple[int, ...] | None, dict
         return None, {}
     pattern = re.sub(r"\\\{(\w+)\\\+\\\}", r"(?P<\1>.+)", re.escape(template))
     pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", pattern)
-    found = re.fullmatch(pattern + "/?", path)
+    found = re.fullmatch(pattern + "/?", path, re.DOTALL)
     if not found:
         return None, {}
     return (int("+}" in template), template.count("{"), int(wanted == "ANY")), found.groupdict()

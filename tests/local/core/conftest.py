@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from springboard_local.clock import ManualClock
 from springboard_local.cloud import ADMIN_ACCESS_KEY, ADMIN_SECRET_KEY, LocalCloud, Settings
 

@@ -12,6 +12,7 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+
 from springboard_local.cloud import ADMIN_ACCESS_KEY, ADMIN_SECRET_KEY
 from springboard_local.pipeline import Rule
 from springboard_local.services import iam
@@ -88,6 +89,7 @@ def send(
     credentials: Credentials | None = ADMIN,
     method: str = "GET",
     body: bytes = b"",
+    *,
     headers: dict[str, str] | None = None,
     tamper: Callable[[dict[str, str]], None] = lambda _: None,
 ) -> Answer:
@@ -145,7 +147,7 @@ def test_no_signature_and_a_wrong_one_are_told_apart(api: str, function: Functio
 def test_the_signature_covers_the_body(api: str, function: Function) -> None:
     request = AWSRequest("POST", f"{api}/environments", data=b"{}")
     SigV4Auth(ADMIN, "execute-api", "eu-west-1").add_auth(request)
-    answer = send(f"{api}/environments", None, "POST", b'{"evil": 1}', dict(request.headers.items()))
+    answer = send(f"{api}/environments", None, "POST", b'{"evil": 1}', headers=dict(request.headers.items()))
     assert answer.status == 403
     assert function.events == []
 

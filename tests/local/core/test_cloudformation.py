@@ -264,7 +264,9 @@ def test_a_network_waits_for_its_gateway_and_goes_again(aws: Any, stacks: Any, d
           CidrBlock: {"Fn::Select": [0, {"Fn::Cidr": [{"Fn::GetAtt": Vpc.CidrBlock}, 2, 8]}]}
           AvailabilityZone: {"Fn::Select": [0, {"Fn::GetAZs": ""}]}
       Gateway: {Type: AWS::EC2::InternetGateway}
-      Attachment: {Type: AWS::EC2::VPCGatewayAttachment, Properties: {VpcId: {Ref: Vpc}, InternetGatewayId: {Ref: Gateway}}}
+      Attachment:
+        Type: AWS::EC2::VPCGatewayAttachment
+        Properties: {VpcId: {Ref: Vpc}, InternetGatewayId: {Ref: Gateway}}
       Group:
         Type: AWS::EC2::SecurityGroup
         Properties:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
+
 from springboard_local import pipeline
 from springboard_local.pipeline import Rule
 
@@ -167,5 +168,6 @@ def test_a_fault_may_be_for_one_principal_alone(cloud: LocalCloud, aws: Any, rol
 
 
 def test_an_operation_that_nobody_has_is_said_so_in_the_protocol(aws: Any) -> None:
-    assert code_of(aws("eks").list_eks_anywhere_subscriptions) == "NotImplemented"
+    assert code_of(aws("route53").get_checker_ip_ranges) == "NotImplemented"
+    assert code_of(aws("ec2").describe_capacity_block_offerings, CapacityDurationHours=24) == "NotImplemented"
     assert code_of(aws("cloudformation").list_stack_sets) == "NotImplemented"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 from botocore.config import Config
+
 from springboard_local import process
 from springboard_local.process import NotStartedError
 
@@ -57,7 +58,7 @@ def test_up_status_reset_down(tmp_path: Path) -> None:
 
 
 def test_another_process_of_the_same_number_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = process.Status(True, os.getpid(), "http://127.0.0.1:9", "x", 60, "embedded", str(tmp_path), "log", 1.0)
+    written = process.Status(running=True, pid=os.getpid(), endpoint="http://127.0.0.1:9", instance="x", started=1.0)
     (tmp_path / "local-cloud.json").write_text(json.dumps(written.__dict__))
     sent: list[int] = []
     monkeypatch.setattr(os, "kill", lambda _pid, number: sent.append(number))

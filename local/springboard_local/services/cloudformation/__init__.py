@@ -55,7 +55,7 @@ def close(_cloud: Cloud) -> None:
 
 
 def _refuse_the_rest() -> None:
-    """moto must not answer for an operation that this engine lacks: it knows none of its stacks."""
+    """Moto must not answer for an operation that this engine lacks: it knows none of its stacks."""
     from moto.core.utils import get_service_model  # noqa: PLC0415
 
     for name in get_service_model("cloudformation").operation_names:

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, override
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -136,7 +136,7 @@ class Engine:
 
     # resolving
 
-    def resolver(
+    def resolver(  # noqa: C901 - the four look-ups belong together
         self,
         stack: Stack,
         plan: Plan,
@@ -157,7 +157,8 @@ class Engine:
                 return None
             if resource is None:
                 raise templates.TemplateError(
-                    f"Template format error: Unresolved resource dependencies [{name}] in the Resources block of the template"
+                    f"Template format error: Unresolved resource dependencies [{name}] "
+                    "in the Resources block of the template"
                 )
             return resource
 
@@ -216,7 +217,8 @@ class Engine:
     def changes(self, stack: Stack, plan: Plan) -> list[dict[str, Any]]:
         """What deploying the plan would do, as a change set lists it."""
         enabled = templates.enabled(plan.template, self.resolver(stack, plan, preview=True))
-        listed, replaced = [], set()
+        listed: list[dict[str, Any]] = []
+        replaced: set[str] = set()
         for name in templates.in_order(templates.dependencies(enabled)):
             declared, resource = enabled[name], stack.resources.get(name)
             if resource is None:
@@ -261,11 +263,11 @@ class Engine:
         try:
             self._apply(stack, plan, journal)
         except FailedError as failed:
-            self._create_failed(stack, journal, failed)
+            self._create_failed(stack, failed)
             return
         stack.set_status("CREATE_COMPLETE")
 
-    def _create_failed(self, stack: Stack, journal: _Journal, failed: FailedError) -> None:
+    def _create_failed(self, stack: Stack, failed: FailedError) -> None:
         reason = f"The following resource(s) failed to create: [{', '.join(failed.logical_ids)}]. "
         if not failed.logical_ids:
             reason = f"{failed} "
@@ -564,7 +566,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ClientError):
         told = error.response["Error"]
         request = error.response.get("ResponseMetadata", {}).get("RequestId", "")
-        return f"{told.get('Message', '')} (Service: {error.operation_name}, Error Code: {told.get('Code')}, Request ID: {request})"
+        where = f"Service: {error.operation_name}, Error Code: {told.get('Code')}, Request ID: {request}"
+        return f"{told.get('Message', '')} ({where})"
     if isinstance(error, KeyError):
         return f"Property {error} is missing"
     return str(error) or type(error).__name__
@@ -615,6 +618,7 @@ class NestedStack(ResourceType):
         self._engine = engine
         self._cloud = cloud
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         parent = self._parent(work)
         child = self._engine.add(work.name(128))
@@ -624,12 +628,14 @@ class NestedStack(ResourceType):
         self._engine.create(child, self._plan(work, properties, parent))
         return self._made(child, "created")
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         child = self._engine.stacks[physical_id]
         child.set_status("UPDATE_IN_PROGRESS", "User Initiated")
         self._engine.update(child, self._plan(work, new, self._parent(work)))
         return self._made(child, "updated")
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         child = self._engine.stacks[physical_id]
         if child.deleted:

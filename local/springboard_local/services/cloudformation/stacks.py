@@ -128,20 +128,29 @@ class Stack:
     def set_status(self, status: str, reason: str = "") -> None:
         """Change the stack's own status, and say so in the events."""
         self.status, self.reason = status, reason
-        self._event(self.stack_name, self.stack_id, STACK_TYPE, status, reason, "")
+        self._event(Resource(self.stack_name, STACK_TYPE, self.created, self.stack_id), status, reason, "")
 
     def set_resource_status(self, resource: Resource, status: str, reason: str = "", properties: str = "") -> None:
         """Change a resource's status, and say so in the events."""
         resource.status, resource.reason = status, reason
-        self._event(resource.logical_id, resource.physical_id, resource.type, status, reason, properties)
+        self._event(resource, status, reason, properties)
         resource.timestamp = self.events[-1].timestamp
 
-    def _event(self, logical_id: str, physical_id: str, kind: str, status: str, reason: str, properties: str) -> None:
+    def _event(self, resource: Resource, status: str, reason: str, properties: str) -> None:
         moment = self.clock.now()
         if self.events:
             # Clients page by time, in milliseconds: no two events of a stack may share one.
             moment = max(moment, self.events[-1].timestamp + timedelta(milliseconds=1))
-        event = Event(str(uuid.uuid4()), moment, logical_id, physical_id, kind, status, reason, properties)
+        event = Event(
+            str(uuid.uuid4()),
+            moment,
+            resource.logical_id,
+            resource.physical_id,
+            resource.type,
+            status,
+            reason,
+            properties,
+        )
         self.events.append(event)
 
 

@@ -319,7 +319,7 @@ class Resolver:
         return self.ref(name)
 
     def _function(self, name: str, argument: Any) -> Any:
-        functions = {
+        functions: dict[str, Callable[[Any], Any]] = {
             "Fn::GetAtt": self._get_att,
             "Fn::Sub": self._sub,
             "Fn::If": self._if,

@@ -109,7 +109,7 @@ class ResourceType:
         """Make the resource."""
         raise NotImplementedError
 
-    def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
+    def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:  # noqa: ARG002
         """Change the resource in place; `NeedsReplacementError` where that cannot be."""
         raise NeedsReplacementError
 
@@ -188,7 +188,7 @@ def structured(text: str) -> Any:
 # fitting a template's values to an API's shapes
 
 
-def fitted(shape: Any, value: Any, path: str) -> Any:
+def fitted(shape: Any, value: Any, path: str) -> Any:  # noqa: PLR0911 - one for each kind of shape
     """`value` in the form of a botocore shape.
 
     Templates have every name in PascalCase and, where a parameter comes in, every scalar as a string;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, ClassVar
+from typing import Any, ClassVar, override
 
 from springboard_local.services.cloudformation.resources.base import (
     Made,
@@ -50,6 +50,7 @@ class Function(ResourceType):
     replacing: ClassVar = frozenset({"FunctionName", "PackageType"})
     _OWN = ("Code", "Tags", "ReservedConcurrentExecutions", "FunctionName", "RuntimeManagementConfig")
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         name = properties.get("FunctionName") or work.name()
         request = {
@@ -63,6 +64,7 @@ class Function(ResourceType):
         self._concurrency(work, name, properties)
         return Made(name, {"Arn": arn})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         differing = changed(old, new)
         if "Code" in differing or "Architectures" in differing:
@@ -71,7 +73,7 @@ class Function(ResourceType):
         settings = without(new, *self._OWN, "Architectures", "PackageType", "CodeSigningConfigArn")
         if changed(without(old, *self._OWN, "Architectures"), without(new, *self._OWN, "Architectures")):
             # What the template no longer has goes back to Lambda's default.
-            cleared = {"Environment": {}, "Layers": [], "DeadLetterConfig": {}, "VpcConfig": {}}
+            cleared: Properties = {"Environment": {}, "Layers": [], "DeadLetterConfig": {}, "VpcConfig": {}}
             absent = {name: value for name, value in cleared.items() if name in old and name not in new}
             if "VpcConfig" in absent:
                 absent["VpcConfig"] = {"SubnetIds": [], "SecurityGroupIds": []}
@@ -90,6 +92,7 @@ class Function(ResourceType):
             reserved = int(properties["ReservedConcurrentExecutions"])
             work.client("lambda").put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=reserved)
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("lambda").delete_function, FunctionName=physical_id)
 
@@ -101,6 +104,7 @@ class LayerVersion(ResourceType):
     TYPE = "AWS::Lambda::LayerVersion"
     updatable = False
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         name = properties.get("LayerName") or work.name(140)
         request = {
@@ -111,6 +115,7 @@ class LayerVersion(ResourceType):
         arn = work.call("lambda", "PublishLayerVersion", request)["LayerVersionArn"]
         return Made(arn, {"LayerVersionArn": arn, "Arn": arn})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         name, version = physical_id.rsplit(":", 2)[1:]
         gone(work.client("lambda").delete_layer_version, LayerName=name, VersionNumber=int(version))
@@ -123,11 +128,13 @@ class Permission(ResourceType):
     TYPE = "AWS::Lambda::Permission"
     updatable = False
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         statement = work.name(100)
         work.call("lambda", "AddPermission", {**properties, "StatementId": statement})
         return Made(statement, {"Id": statement})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(
             work.client("lambda").remove_permission,
@@ -143,6 +150,7 @@ class Version(ResourceType):
     TYPE = "AWS::Lambda::Version"
     updatable = False
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         request = without(properties, "ProvisionedConcurrencyConfig", "RuntimePolicy")
         answer = work.call("lambda", "PublishVersion", request)
@@ -150,6 +158,7 @@ class Version(ResourceType):
         arn = arn if arn.endswith(f":{version}") else f"{arn}:{version}"
         return Made(arn, {"Version": version, "FunctionArn": arn})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         name, version = physical_id.rsplit(":", 2)[1:]
         gone(work.client("lambda").delete_function, FunctionName=name, Qualifier=version)
@@ -162,14 +171,17 @@ class Alias(ResourceType):
     TYPE = "AWS::Lambda::Alias"
     replacing: ClassVar = frozenset({"FunctionName", "Name"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         arn = work.call("lambda", "CreateAlias", without(properties, "ProvisionedConcurrencyConfig"))["AliasArn"]
         return Made(arn, {"AliasArn": arn})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         work.call("lambda", "UpdateAlias", without(new, "ProvisionedConcurrencyConfig"))
         return Made(physical_id, {"AliasArn": physical_id})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("lambda").delete_alias, FunctionName=properties["FunctionName"], Name=properties["Name"])
 
@@ -181,14 +193,17 @@ class EventInvokeConfig(ResourceType):
     TYPE = "AWS::Lambda::EventInvokeConfig"
     replacing: ClassVar = frozenset({"FunctionName", "Qualifier"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         work.call("lambda", "PutFunctionEventInvokeConfig", self._request(properties))
         return Made(f"{properties['FunctionName']}|{properties['Qualifier']}")
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         work.call("lambda", "PutFunctionEventInvokeConfig", self._request(new))
         return Made(physical_id)
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         target = picked(self._request(properties), "FunctionName", "Qualifier")
         gone(work.client("lambda").delete_function_event_invoke_config, **target)
@@ -207,6 +222,7 @@ class EventSourceMapping(ResourceType):
     TYPE = "AWS::Lambda::EventSourceMapping"
     replacing: ClassVar = frozenset({"EventSourceArn", "StartingPosition", "StartingPositionTimestamp"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         request = {**without(properties, "Tags"), "Tags": tag_map(work.tags(properties.get("Tags")))}
         answer = work.call(
@@ -216,11 +232,13 @@ class EventSourceMapping(ResourceType):
             answer["UUID"], {"Id": answer["UUID"], "EventSourceMappingArn": answer.get("EventSourceMappingArn", "")}
         )
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         request = without(new, "Tags", *self.replacing, "Queues", "Topics")
         answer = work.call("lambda", "UpdateEventSourceMapping", {**request, "UUID": physical_id})
         return Made(physical_id, {"Id": physical_id, "EventSourceMappingArn": answer.get("EventSourceMappingArn", "")})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("lambda").delete_event_source_mapping, UUID=physical_id)
 
@@ -233,6 +251,7 @@ class StateMachine(ResourceType):
     replacing: ClassVar = frozenset({"StateMachineName", "StateMachineType"})
     _KNOWN = ("LoggingConfiguration", "TracingConfiguration", "EncryptionConfiguration")
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         name = properties.get("StateMachineName") or work.name(80)
         request = {
@@ -245,6 +264,7 @@ class StateMachine(ResourceType):
         answer = work.call("stepfunctions", "CreateStateMachine", request)
         return self._made(answer["stateMachineArn"], name, answer)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         request = {
             **picked(new, *self._KNOWN, "RoleArn"),
@@ -283,6 +303,7 @@ class StateMachine(ResourceType):
         text = re.sub(r"\$\{([A-Za-z0-9_]+)\}", value, text) if given else text
         return json.dumps(structured(text))
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("stepfunctions").delete_state_machine, stateMachineArn=physical_id)
 
@@ -295,12 +316,14 @@ class EventBus(ResourceType):
     replacing: ClassVar = frozenset({"Name", "EventSourceName"})
     _IN_UPDATE = ("Description", "KmsKeyIdentifier", "DeadLetterConfig", "LogConfig")
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         request = {**without(properties, "Policy", "Tags"), "Tags": work.tags(properties.get("Tags"))}
         arn = work.call("events", "CreateEventBus", request)["EventBusArn"]
         name = properties["Name"]
         return Made(name, {"Arn": arn, "Name": name})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         if changed(picked(old, *self._IN_UPDATE), picked(new, *self._IN_UPDATE)):
             work.call("events", "UpdateEventBus", {"Name": physical_id, **picked(new, *self._IN_UPDATE)})
@@ -308,6 +331,7 @@ class EventBus(ResourceType):
         work.client("events").tag_resource(ResourceARN=arn, Tags=work.tags(new.get("Tags")))
         return Made(physical_id, {"Arn": arn, "Name": physical_id})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("events").delete_event_bus, Name=physical_id)
 
@@ -319,10 +343,12 @@ class Rule(ResourceType):
     TYPE = "AWS::Events::Rule"
     replacing: ClassVar = frozenset({"Name", "EventBusName"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         name = properties.get("Name") or work.name()
         return self._put(work, name, {}, properties)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         return self._put(work, physical_id.rsplit("|", 1)[-1], old, new)
 
@@ -345,6 +371,7 @@ class Rule(ResourceType):
         physical = f"{new['EventBusName']}|{name}" if new.get("EventBusName") else name
         return Made(physical, {"Arn": arn})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         client, bus = work.client("events"), picked(properties, "EventBusName")
         name = physical_id.rsplit("|", 1)[-1]
@@ -360,15 +387,18 @@ class Schedule(ResourceType):
     TYPE = "AWS::Scheduler::Schedule"
     replacing: ClassVar = frozenset({"Name", "GroupName"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         name = properties.get("Name") or work.name()
         arn = work.call("scheduler", "CreateSchedule", {**properties, "Name": name})["ScheduleArn"]
         return Made(name, {"Arn": arn})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         arn = work.call("scheduler", "UpdateSchedule", {**new, "Name": physical_id})["ScheduleArn"]
         return Made(physical_id, {"Arn": arn})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("scheduler").delete_schedule, Name=physical_id, **picked(properties, "GroupName"))
 
@@ -380,16 +410,19 @@ class ScheduleGroup(ResourceType):
     TYPE = "AWS::Scheduler::ScheduleGroup"
     replacing: ClassVar = frozenset({"Name"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         name = properties.get("Name") or work.name()
         request = {"Name": name, "Tags": work.tags(properties.get("Tags"))}
         arn = work.call("scheduler", "CreateScheduleGroup", request)["ScheduleGroupArn"]
         return Made(name, {"Arn": arn})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         arn = work.arn("scheduler", f"schedule-group/{physical_id}")
         work.client("scheduler").tag_resource(ResourceArn=arn, Tags=work.tags(new.get("Tags")))
         return Made(physical_id, {"Arn": arn})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("scheduler").delete_schedule_group, Name=physical_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, override
 
 from botocore.exceptions import ClientError
 
@@ -41,7 +41,7 @@ class _Lasting(ResourceType):
                 issues = found.get("health", {}).get("issues", [])
                 reasons = "; ".join(f"{each.get('code')}: {each.get('message')}" for each in issues)
                 raise ResourceError(f"{physical_id} is {found['status']}. {reasons}")
-            return found["status"] == "ACTIVE"
+            return bool(found["status"] == "ACTIVE")
 
         work.wait(physical_id, done)
         return self.describe(work, physical_id)
@@ -71,6 +71,7 @@ class Cluster(_Lasting):
     )
     _VPC = ("SubnetIds", "SecurityGroupIds", "EndpointPublicAccess", "EndpointPrivateAccess", "PublicAccessCidrs")
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         name = properties.get("Name") or work.name(100)
         request = {**without(properties, "Tags", "Logging", "Name"), "name": name}
@@ -98,9 +99,11 @@ class Cluster(_Lasting):
         }
         return Made(cluster["name"], attributes)
 
+    @override
     def describe(self, work: Work, physical_id: str) -> Any:
         return work.client("eks").describe_cluster(name=physical_id)["cluster"]
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         """One kind of change per call, one update at a time, as EKS wants it."""
         differing = changed(old, new)
@@ -143,6 +146,7 @@ class Cluster(_Lasting):
 
         work.wait(f"{name} update {identity}", done)
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("eks").delete_cluster, name=physical_id)
         self.await_gone(work, physical_id)
@@ -159,6 +163,7 @@ class _OfCluster(_Lasting):
     name_parameter: ClassVar[str]
     answer: ClassVar[str]
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         name = properties.get(self.name_property) or work.name(63)
         tags = tag_map(work.tags(properties.get("Tags")))
@@ -174,6 +179,7 @@ class _OfCluster(_Lasting):
         cluster, name = physical_id.split(self.separator, 1)
         return {"clusterName": cluster, self.name_parameter: name}
 
+    @override
     def describe(self, work: Work, physical_id: str) -> Any:
         return getattr(work.client("eks"), self.describe_method)(**self.target(physical_id))[self.answer]
 
@@ -182,6 +188,7 @@ class _OfCluster(_Lasting):
         arn = found.get("nodegroupArn") or found.get("addonArn") or ""
         return Made(physical_id, {"Arn": arn, "Id": physical_id, "ClusterName": cluster, self.name_property: name})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(getattr(work.client("eks"), self.delete_method), **self.target(physical_id))
         self.await_gone(work, physical_id)
@@ -209,6 +216,7 @@ class Nodegroup(_OfCluster):
     describe_method, delete_method, name_parameter = "describe_nodegroup", "delete_nodegroup", "nodegroupName"
     not_sent = ("ForceUpdateEnabled",)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         target, differing = self.target(physical_id), changed(old, new)
         if differing & {"Version", "ReleaseVersion", "LaunchTemplate"}:
@@ -241,6 +249,7 @@ class Addon(_OfCluster):
     describe_method, delete_method, name_parameter = "describe_addon", "delete_addon", "addonName"
     not_sent = ("PreserveOnDelete",)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         request = without(new, "Tags", "PreserveOnDelete", "NamespaceConfig")
         work.call("eks", "UpdateAddon", request)
@@ -254,6 +263,7 @@ class AccessEntry(ResourceType):
     TYPE = "AWS::EKS::AccessEntry"
     replacing: ClassVar = frozenset({"ClusterName", "PrincipalArn", "Type"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         tags = tag_map(work.tags(properties.get("Tags")))
         request = {**without(properties, "AccessPolicies", "Tags"), "Tags": tags}
@@ -263,6 +273,7 @@ class AccessEntry(ResourceType):
         self._policies(work, {}, properties)
         return Made(physical, {"AccessEntryArn": arn})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         if changed(old, new) & {"Username"}:
             raise NeedsReplacementError
@@ -282,6 +293,7 @@ class AccessEntry(ResourceType):
             if policy["PolicyArn"] not in kept:
                 work.call("eks", "DisassociateAccessPolicy", {**target, "PolicyArn": policy["PolicyArn"]})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         principal, cluster = physical_id.split("|", 1)
         gone(work.client("eks").delete_access_entry, clusterName=cluster, principalArn=principal)

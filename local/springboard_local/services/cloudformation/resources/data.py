@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar
+from typing import Any, ClassVar, override
 
 from springboard_local.services.cloudformation.resources.base import (
     Made,
@@ -51,6 +51,7 @@ class Table(ResourceType):
         "ContributorInsightsSpecification",
     )
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         only(self.TYPE, properties, (*self._IN_CREATE, *self._AFTER))
         name = properties.get("TableName") or work.name(255)
@@ -94,6 +95,7 @@ class Table(ResourceType):
                 request = {"TableName": name, "TimeToLiveSpecification": wanted}
                 work.call("dynamodb", "UpdateTimeToLive", request)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         only(self.TYPE, new, (*self._IN_CREATE, *self._AFTER))
         differing = changed(old, new)
@@ -156,6 +158,7 @@ class Table(ResourceType):
             attributes["StreamArn"] = stream
         return Made(name, attributes)
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("dynamodb").delete_table, TableName=physical_id)
 
@@ -178,6 +181,7 @@ class Bucket(ResourceType):
         "Tags",
     )
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         name = properties.get("BucketName") or work.name(63, lower=True)
         region = work.client("s3").meta.region_name
@@ -185,6 +189,7 @@ class Bucket(ResourceType):
         work.exists(name)
         return self.update(work, name, {}, properties)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         only(self.TYPE, new, self._KNOWN)
         differing = changed(old, new)
@@ -250,6 +255,7 @@ class Bucket(ResourceType):
         request = {"Bucket": name, "LifecycleConfiguration": {"Rules": rules}}
         work.call("s3", "PutBucketLifecycleConfiguration", request)
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("s3").delete_bucket, Bucket=physical_id)
 
@@ -261,13 +267,16 @@ class BucketPolicy(ResourceType):
     TYPE = "AWS::S3::BucketPolicy"
     replacing: ClassVar = frozenset({"Bucket"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         return self.update(work, properties["Bucket"], {}, properties)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         work.client("s3").put_bucket_policy(Bucket=new["Bucket"], Policy=document(new["PolicyDocument"]))
         return Made(physical_id)
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("s3").delete_bucket_policy, Bucket=properties["Bucket"])
 
@@ -279,6 +288,7 @@ class Key(ResourceType):
     TYPE = "AWS::KMS::Key"
     replacing: ClassVar = frozenset({"KeySpec", "KeyUsage", "MultiRegion", "Origin"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         request = {
             **without(
@@ -299,6 +309,7 @@ class Key(ResourceType):
         self._settings(work, made["KeyId"], {}, properties)
         return Made(made["KeyId"], {"Arn": made["Arn"], "KeyId": made["KeyId"]})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         client = work.client("kms")
         if "KeyPolicy" in changed(old, new) and "KeyPolicy" in new:
@@ -322,6 +333,7 @@ class Key(ResourceType):
         if before != after:
             (client.enable_key if after else client.disable_key)(KeyId=key)
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         days = int(properties.get("PendingWindowInDays", 30))
         gone(
@@ -339,14 +351,17 @@ class KeyAlias(ResourceType):
     TYPE = "AWS::KMS::Alias"
     replacing: ClassVar = frozenset({"AliasName"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         work.call("kms", "CreateAlias", properties)
         return Made(properties["AliasName"])
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         work.call("kms", "UpdateAlias", new)
         return Made(physical_id)
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("kms").delete_alias, AliasName=physical_id)
 
@@ -374,6 +389,7 @@ class Queue(ResourceType):
         "VisibilityTimeout",
     )
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         only(self.TYPE, properties, (*self._ATTRIBUTES, "QueueName", "Tags"))
         name = properties.get("QueueName") or work.name(75) + (".fifo" if properties.get("FifoQueue") else "")
@@ -383,6 +399,7 @@ class Queue(ResourceType):
         url = work.call("sqs", "CreateQueue", request)["QueueUrl"]
         return self._made(work, url, name)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         only(self.TYPE, new, (*self._ATTRIBUTES, "QueueName", "Tags"))
         attributes = without(picked(new, *self._ATTRIBUTES), "FifoQueue")
@@ -396,6 +413,7 @@ class Queue(ResourceType):
     def _made(work: Work, url: str, name: str) -> Made:
         return Made(url, {"Arn": work.arn("sqs", name), "QueueName": name, "QueueUrl": url})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("sqs").delete_queue, QueueUrl=physical_id)
 
@@ -406,9 +424,11 @@ class QueuePolicy(ResourceType):
 
     TYPE = "AWS::SQS::QueuePolicy"
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         return self.update(work, work.name(), {}, properties)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         policy = {"Policy": document(new["PolicyDocument"])}
         for url in new["Queues"]:
@@ -416,6 +436,7 @@ class QueuePolicy(ResourceType):
         self._drop(work, [url for url in old.get("Queues", []) if url not in new["Queues"]])
         return Made(physical_id, {"Id": physical_id})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         self._drop(work, properties["Queues"])
 
@@ -443,6 +464,7 @@ class Topic(ResourceType):
         "FifoThroughputScope",
     )
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         only(self.TYPE, properties, (*self._ATTRIBUTES, "TopicName", "Tags", "Subscription"))
         name = properties.get("TopicName") or work.name(256)
@@ -457,6 +479,7 @@ class Topic(ResourceType):
             work.call("sns", "Subscribe", {"TopicArn": arn, **each})
         return Made(arn, {"TopicArn": arn, "TopicName": name})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         only(self.TYPE, new, (*self._ATTRIBUTES, "TopicName", "Tags", "Subscription"))
         client = work.client("sns")
@@ -470,6 +493,7 @@ class Topic(ResourceType):
             client.tag_resource(ResourceArn=physical_id, Tags=tags)
         return Made(physical_id, {"TopicArn": physical_id, "TopicName": physical_id.rsplit(":", 1)[1]})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("sns").delete_topic, TopicArn=physical_id)
 
@@ -480,15 +504,18 @@ class TopicPolicy(ResourceType):
 
     TYPE = "AWS::SNS::TopicPolicy"
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         return self.update(work, work.name(), {}, properties)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         text = document(new["PolicyDocument"])
         for arn in new["Topics"]:
             work.client("sns").set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=text)
         return Made(physical_id, {"Id": physical_id})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         """The topic's default policy comes back: its owner may do everything."""
         for arn in properties["Topics"]:
@@ -505,6 +532,7 @@ class Subscription(ResourceType):
     replacing: ClassVar = frozenset({"TopicArn", "Protocol", "Endpoint"})
     _ATTRIBUTES = ("FilterPolicy", "FilterPolicyScope", "RawMessageDelivery", "RedrivePolicy", "DeliveryPolicy")
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         only(self.TYPE, properties, (*self._ATTRIBUTES, "TopicArn", "Protocol", "Endpoint", "Region"))
         request = {
@@ -515,6 +543,7 @@ class Subscription(ResourceType):
         arn = work.call("sns", "Subscribe", request)["SubscriptionArn"]
         return Made(arn, {"Arn": arn})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         for name in sorted(changed(picked(old, *self._ATTRIBUTES), picked(new, *self._ATTRIBUTES))):
             if name not in new:
@@ -526,6 +555,7 @@ class Subscription(ResourceType):
             )
         return Made(physical_id, {"Arn": physical_id})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("sns").unsubscribe, SubscriptionArn=physical_id)
 
@@ -538,6 +568,7 @@ class LogGroup(ResourceType):
     replacing: ClassVar = frozenset({"LogGroupName", "LogGroupClass"})
     _KNOWN = ("LogGroupName", "LogGroupClass", "RetentionInDays", "KmsKeyId", "Tags", "DeletionProtectionEnabled")
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         only(self.TYPE, properties, self._KNOWN)
         name = properties.get("LogGroupName") or work.name(512)
@@ -550,6 +581,7 @@ class LogGroup(ResourceType):
         work.exists(name)
         return self._retain(work, name, {}, properties)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         only(self.TYPE, new, self._KNOWN)
         client = work.client("logs")
@@ -571,6 +603,7 @@ class LogGroup(ResourceType):
             client.delete_retention_policy(logGroupName=name)
         return Made(name, {"Arn": work.arn("logs", f"log-group:{name}:*")})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("logs").delete_log_group, logGroupName=physical_id)
 
@@ -582,9 +615,11 @@ class MetricFilter(ResourceType):
     TYPE = "AWS::Logs::MetricFilter"
     replacing: ClassVar = frozenset({"FilterName", "LogGroupName"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         return self.update(work, properties.get("FilterName") or work.name(512), {}, properties)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         transformations = []
         for each in new["MetricTransformations"]:
@@ -596,6 +631,7 @@ class MetricFilter(ResourceType):
         work.call("logs", "PutMetricFilter", request)
         return Made(physical_id)
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         group = properties["LogGroupName"]
         gone(work.client("logs").delete_metric_filter, logGroupName=group, filterName=physical_id)
@@ -607,9 +643,11 @@ class _AnyAlarm(ResourceType):
     replacing: ClassVar = frozenset({"AlarmName"})
     _operation: ClassVar[str]
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         return self.update(work, properties.get("AlarmName") or work.name(255), {}, properties)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         request = {**without(new, "Tags"), "AlarmName": physical_id}
         if tags := work.tags(new.get("Tags")):
@@ -617,6 +655,7 @@ class _AnyAlarm(ResourceType):
         work.call("cloudwatch", self._operation, request)
         return Made(physical_id, {"Arn": work.arn("cloudwatch", f"alarm:{physical_id}")})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("cloudwatch").delete_alarms, AlarmNames=[physical_id])
 
@@ -644,14 +683,17 @@ class Dashboard(ResourceType):
     TYPE = "AWS::CloudWatch::Dashboard"
     replacing: ClassVar = frozenset({"DashboardName"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         return self.update(work, properties.get("DashboardName") or work.name(255), {}, properties)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         body = document(new["DashboardBody"])
         work.client("cloudwatch").put_dashboard(DashboardName=physical_id, DashboardBody=body)
         return Made(physical_id)
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("cloudwatch").delete_dashboards, DashboardNames=[physical_id])
 
@@ -663,6 +705,7 @@ class Parameter(ResourceType):
     TYPE = "AWS::SSM::Parameter"
     replacing: ClassVar = frozenset({"Name"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         name = properties.get("Name") or work.name()
         tags = work.tags(properties.get("Tags"))
@@ -671,9 +714,11 @@ class Parameter(ResourceType):
         )
         return Made(name, {"Type": properties["Type"], "Value": properties["Value"]})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         work.call("ssm", "PutParameter", {**without(new, "Tags"), "Name": physical_id, "Overwrite": True})
         return Made(physical_id, {"Type": new["Type"], "Value": new["Value"]})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("ssm").delete_parameter, Name=physical_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, override
 
 from springboard_local.services.cloudformation.resources.base import (
     Made,
@@ -26,6 +26,7 @@ class Api(ResourceType):
     replacing: ClassVar = frozenset({"ProtocolType"})
     _FROM_BODY = ("Body", "BodyS3Location", "BasePath", "FailOnWarnings")
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         request = {
             **without(properties, *self._FROM_BODY, "Tags"),
@@ -40,6 +41,7 @@ class Api(ResourceType):
         made = work.call("apigatewayv2", "CreateApi", request)
         return self._made(work, made["ApiId"])
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         request = without(new, *self._FROM_BODY, "Tags", "ProtocolType")
         work.call("apigatewayv2", "UpdateApi", {**request, "ApiId": physical_id})
@@ -52,6 +54,7 @@ class Api(ResourceType):
     def _made(work: Work, api: str) -> Made:
         return Made(api, {"ApiId": api, "ApiEndpoint": f"{work.endpoint}/_apigw/{api}"})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("apigatewayv2").delete_api, ApiId=physical_id)
 
@@ -62,10 +65,12 @@ class _Part(ResourceType):
     replacing: ClassVar = frozenset({"ApiId"})
     _part: ClassVar[str]
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         made = work.call("apigatewayv2", f"Create{self._part}", properties)
         return self._made(made[f"{self._part}Id"])
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         work.call("apigatewayv2", f"Update{self._part}", {**new, f"{self._part}Id": physical_id})
         return self._made(physical_id)
@@ -73,6 +78,7 @@ class _Part(ResourceType):
     def _made(self, physical_id: str) -> Made:
         return Made(physical_id, {f"{self._part}Id": physical_id})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         action = getattr(work.client("apigatewayv2"), f"delete_{self._part.lower()}")
         gone(action, **picked(properties, "ApiId"), **{f"{self._part}Id": physical_id})
@@ -109,15 +115,18 @@ class Stage(ResourceType):
     TYPE = "AWS::ApiGatewayV2::Stage"
     replacing: ClassVar = frozenset({"ApiId", "StageName"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         tags = tag_map(work.tags(properties.get("Tags")))
         work.call("apigatewayv2", "CreateStage", {**without(properties, "Tags"), **({"Tags": tags} if tags else {})})
         return Made(properties["StageName"])
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         work.call("apigatewayv2", "UpdateStage", without(new, "Tags"))
         return Made(physical_id)
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("apigatewayv2").delete_stage, **picked(properties, "ApiId", "StageName"))
 
@@ -129,9 +138,11 @@ class Deployment(ResourceType):
     TYPE = "AWS::ApiGatewayV2::Deployment"
     updatable = False
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         made = work.call("apigatewayv2", "CreateDeployment", properties)
         return Made(made["DeploymentId"], {"DeploymentId": made["DeploymentId"]})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("apigatewayv2").delete_deployment, **picked(properties, "ApiId"), DeploymentId=physical_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, override
 
 from springboard_local.services.cloudformation.resources.base import (
     Made,
@@ -36,6 +36,7 @@ class Role(ResourceType):
         "Tags",
     )
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         only(self.TYPE, properties, self._KNOWN)
         name = properties.get("RoleName") or work.name()
@@ -50,6 +51,7 @@ class Role(ResourceType):
         self._policies(work, name, {}, properties)
         return Made(name, {"Arn": role["Arn"], "RoleId": role["RoleId"]})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         only(self.TYPE, new, self._KNOWN)
         client = work.client("iam")
@@ -84,6 +86,7 @@ class Role(ResourceType):
         for arn in sorted(before - after):
             gone(client.detach_role_policy, RoleName=name, PolicyArn=arn)
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         client = work.client("iam")
         for policy in properties.get("Policies", []):
@@ -101,11 +104,13 @@ class Policy(ResourceType):
     replacing: ClassVar = frozenset({"PolicyName"})
     _KNOWN = ("PolicyName", "PolicyDocument", "Roles")
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         name = work.name()
         work.exists(name)
         return self.update(work, name, {}, properties)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         only(self.TYPE, new, self._KNOWN)
         client, name = work.client("iam"), new["PolicyName"]
@@ -115,6 +120,7 @@ class Policy(ResourceType):
             gone(client.delete_role_policy, RoleName=role, PolicyName=name)
         return Made(physical_id, {"Id": physical_id})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         for role in properties.get("Roles", []):
             gone(work.client("iam").delete_role_policy, RoleName=role, PolicyName=properties["PolicyName"])
@@ -127,14 +133,17 @@ class RolePolicy(ResourceType):
     TYPE = "AWS::IAM::RolePolicy"
     replacing: ClassVar = frozenset({"PolicyName", "RoleName"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         return self.update(work, f"{properties['PolicyName']}|{properties['RoleName']}", {}, properties)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         request = {**new, "PolicyDocument": document(new["PolicyDocument"])}
         work.call("iam", "PutRolePolicy", request)
         return Made(physical_id)
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("iam").delete_role_policy, **picked(properties, "RoleName", "PolicyName"))
 
@@ -147,6 +156,7 @@ class ManagedPolicy(ResourceType):
     replacing: ClassVar = frozenset({"ManagedPolicyName", "Path", "Description"})
     _KNOWN = ("ManagedPolicyName", "Path", "Description", "PolicyDocument", "Roles")
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         only(self.TYPE, properties, self._KNOWN)
         request = {
@@ -160,6 +170,7 @@ class ManagedPolicy(ResourceType):
             work.client("iam").attach_role_policy(RoleName=role, PolicyArn=arn)
         return Made(arn, {"PolicyArn": arn})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         only(self.TYPE, new, self._KNOWN)
         client = work.client("iam")
@@ -177,6 +188,7 @@ class ManagedPolicy(ResourceType):
             gone(client.detach_role_policy, RoleName=role, PolicyArn=physical_id)
         return Made(physical_id, {"PolicyArn": physical_id})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         client = work.client("iam")
         for role in properties.get("Roles", []):
@@ -191,6 +203,7 @@ class InstanceProfile(ResourceType):
     TYPE = "AWS::IAM::InstanceProfile"
     updatable = False
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         only(self.TYPE, properties, ("InstanceProfileName", "Path", "Roles"))
         name = properties.get("InstanceProfileName") or work.name(128)
@@ -201,6 +214,7 @@ class InstanceProfile(ResourceType):
             client.add_role_to_instance_profile(InstanceProfileName=name, RoleName=role)
         return Made(name, {"Arn": answer["InstanceProfile"]["Arn"]})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         client = work.client("iam")
         for role in properties["Roles"]:
@@ -215,9 +229,11 @@ class ServiceLinkedRole(ResourceType):
     TYPE = "AWS::IAM::ServiceLinkedRole"
     updatable = False
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         role = work.call("iam", "CreateServiceLinkedRole", properties)["Role"]
         return Made(role["RoleName"], {"RoleName": role["RoleName"]})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("iam").delete_service_linked_role, RoleName=physical_id)

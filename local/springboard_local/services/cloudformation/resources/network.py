@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, override
 
 from botocore.exceptions import ClientError
 
@@ -68,6 +68,7 @@ class _Plain(ResourceType):
     id_name: ClassVar[str]
     id_attribute: ClassVar[str]
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         request = {**without(properties, "Tags"), **_tagged(work, self.kind, properties)}
         made = work.call("ec2", self.create_operation, request)[self.answer[0]]
@@ -76,12 +77,14 @@ class _Plain(ResourceType):
     def made(self, physical_id: str, _made: Any) -> Made:
         return Made(physical_id, {self.id_attribute: physical_id})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         if changed(without(old, "Tags"), without(new, "Tags")):
             raise NeedsReplacementError
         _retag(work, physical_id, old, new)
         return Made(physical_id, {self.id_attribute: physical_id})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(getattr(work.client("ec2"), self.delete_operation), **{self.id_name: physical_id})
 
@@ -94,6 +97,7 @@ class Vpc(ResourceType):
     replacing: ClassVar = frozenset({"CidrBlock"})
     _DNS = ("EnableDnsSupport", "EnableDnsHostnames")
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         request = {**without(properties, "Tags", *self._DNS), **_tagged(work, "vpc", properties)}
         vpc = work.call("ec2", "CreateVpc", request)["Vpc"]["VpcId"]
@@ -101,6 +105,7 @@ class Vpc(ResourceType):
         self._dns(work, vpc, {}, properties)
         return self._made(work, vpc)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         self._dns(work, physical_id, old, new)
         _retag(work, physical_id, old, new)
@@ -127,6 +132,7 @@ class Vpc(ResourceType):
             attributes["DefaultNetworkAcl"] = acls[0]["NetworkAclId"]
         return Made(vpc, attributes)
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         _dissolved(work, "delete_vpc", VpcId=physical_id)
 
@@ -138,6 +144,7 @@ class Subnet(ResourceType):
     TYPE = "AWS::EC2::Subnet"
     replacing: ClassVar = frozenset({"VpcId", "CidrBlock", "AvailabilityZone", "AvailabilityZoneId"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         request = {**without(properties, "Tags", "MapPublicIpOnLaunch"), **_tagged(work, "subnet", properties)}
         made = work.call("ec2", "CreateSubnet", request)["Subnet"]
@@ -145,6 +152,7 @@ class Subnet(ResourceType):
         self._public(work, made["SubnetId"], {}, properties)
         return self._made(made)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         if changed(without(old, "Tags", "MapPublicIpOnLaunch"), without(new, "Tags", "MapPublicIpOnLaunch")):
             raise NeedsReplacementError
@@ -163,6 +171,7 @@ class Subnet(ResourceType):
         names = ("SubnetId", "VpcId", "CidrBlock", "AvailabilityZone", "AvailabilityZoneId")
         return Made(subnet["SubnetId"], {name: subnet[name] for name in names if name in subnet})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         _dissolved(work, "delete_subnet", SubnetId=physical_id)
 
@@ -196,11 +205,13 @@ class VpcGatewayAttachment(ResourceType):
     TYPE = "AWS::EC2::VPCGatewayAttachment"
     updatable = False
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         only(self.TYPE, properties, ("VpcId", "InternetGatewayId"))
         work.call("ec2", "AttachInternetGateway", properties)
         return Made(f"IGW|{properties['VpcId']}", {"AttachmentType": "IGW"})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("ec2").detach_internet_gateway, "Gateway.NotAttached", **properties)
 
@@ -211,6 +222,7 @@ class Eip(ResourceType):
 
     TYPE = "AWS::EC2::EIP"
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         only(self.TYPE, properties, ("Domain", "Tags"))
         request = {"Domain": properties.get("Domain", "vpc"), **_tagged(work, "elastic-ip", properties)}
@@ -218,6 +230,7 @@ class Eip(ResourceType):
         attributes = {"AllocationId": made["AllocationId"], "PublicIp": made["PublicIp"]}
         return Made(made["PublicIp"], attributes)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         found = self._address(work, physical_id)
         if not found or changed(without(old, "Tags"), without(new, "Tags")):
@@ -225,6 +238,7 @@ class Eip(ResourceType):
         _retag(work, found["AllocationId"], old, new)
         return Made(physical_id, {"AllocationId": found["AllocationId"], "PublicIp": physical_id})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         if found := self._address(work, physical_id):
             gone(work.client("ec2").release_address, AllocationId=found["AllocationId"])
@@ -246,12 +260,14 @@ class NatGateway(_Plain):
     kind, create_operation, answer = "natgateway", "CreateNatGateway", ("NatGateway", "NatGatewayId")
     delete_operation, id_name, id_attribute = "delete_nat_gateway", "NatGatewayId", "NatGatewayId"
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         made = super().create(work, properties)
         work.exists(made.physical_id)
         work.wait(made.physical_id, lambda: self._state(work, made.physical_id) == "available", seconds=900)
         return made
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         super().delete(work, physical_id, properties)
         work.wait(physical_id, lambda: self._state(work, physical_id) == "deleted", seconds=900)
@@ -273,15 +289,18 @@ class Route(ResourceType):
     replacing: ClassVar = frozenset({"RouteTableId", "DestinationCidrBlock", "DestinationIpv6CidrBlock"})
     _KEY = ("RouteTableId", "DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId")
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         work.call("ec2", "CreateRoute", properties)
         where = properties.get("DestinationCidrBlock") or properties.get("DestinationIpv6CidrBlock") or ""
         return Made(f"{properties['RouteTableId']}|{where}", {"CidrBlock": where})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         work.call("ec2", "ReplaceRoute", new)
         return Made(physical_id, {"CidrBlock": new.get("DestinationCidrBlock", "")})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("ec2").delete_route, **picked(properties, *self._KEY))
 
@@ -293,10 +312,12 @@ class SubnetRouteTableAssociation(ResourceType):
     TYPE = "AWS::EC2::SubnetRouteTableAssociation"
     updatable = False
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         made = work.call("ec2", "AssociateRouteTable", properties)["AssociationId"]
         return Made(made, {"Id": made})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("ec2").disassociate_route_table, AssociationId=physical_id)
 
@@ -359,6 +380,7 @@ class SecurityGroup(ResourceType):
     replacing: ClassVar = frozenset({"GroupName", "GroupDescription", "VpcId"})
     _KNOWN = ("GroupName", "GroupDescription", "VpcId", "SecurityGroupIngress", "SecurityGroupEgress", "Tags")
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         only(self.TYPE, properties, self._KNOWN)
         request = {
@@ -375,6 +397,7 @@ class SecurityGroup(ResourceType):
             _authorize(work, group, properties["SecurityGroupEgress"], ingress=False)
         return Made(group, {"GroupId": group, **picked(properties, "VpcId")})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         only(self.TYPE, new, self._KNOWN)
         for name, default in (("SecurityGroupIngress", []), ("SecurityGroupEgress", [_ALL])):
@@ -385,6 +408,7 @@ class SecurityGroup(ResourceType):
         _retag(work, physical_id, old, new)
         return Made(physical_id, {"GroupId": physical_id, **picked(new, "VpcId")})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         _dissolved(work, "delete_security_group", GroupId=physical_id)
 
@@ -395,6 +419,7 @@ class _Rule(ResourceType):
     updatable = False
     ingress: ClassVar[bool]
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         action = "authorize_security_group_ingress" if self.ingress else "authorize_security_group_egress"
         permission = _permission(properties, ingress=self.ingress)
@@ -404,6 +429,7 @@ class _Rule(ResourceType):
         identity = rules[0]["SecurityGroupRuleId"] if rules else work.name()
         return Made(identity, {"Id": identity})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         _revoke(work, properties["GroupId"], [properties], ingress=self.ingress)
 
@@ -442,12 +468,14 @@ class VpcEndpoint(ResourceType):
         "Tags",
     )
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         only(self.TYPE, properties, self._KNOWN)
         request = {**without(properties, "Tags"), **_tagged(work, "vpc-endpoint", properties)}
         made = work.call("ec2", "CreateVpcEndpoint", request)["VpcEndpoint"]
         return Made(made["VpcEndpointId"], {"Id": made["VpcEndpointId"]})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         request: Properties = {"VpcEndpointId": physical_id, **picked(new, "PolicyDocument", "PrivateDnsEnabled")}
         for name, plural in (
@@ -463,6 +491,7 @@ class VpcEndpoint(ResourceType):
         _retag(work, physical_id, old, new)
         return Made(physical_id, {"Id": physical_id})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("ec2").delete_vpc_endpoints, VpcEndpointIds=[physical_id])
 
@@ -473,6 +502,7 @@ class FlowLog(ResourceType):
 
     TYPE = "AWS::EC2::FlowLog"
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         request = {
             **without(properties, "Tags", "ResourceId"),
@@ -485,12 +515,14 @@ class FlowLog(ResourceType):
         made = answer["FlowLogIds"][0]
         return Made(made, {"Id": made})
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         if changed(without(old, "Tags"), without(new, "Tags")):
             raise NeedsReplacementError
         _retag(work, physical_id, old, new)
         return Made(physical_id, {"Id": physical_id})
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("ec2").delete_flow_logs, FlowLogIds=[physical_id])
 
@@ -502,12 +534,14 @@ class LaunchTemplate(ResourceType):
     TYPE = "AWS::EC2::LaunchTemplate"
     replacing: ClassVar = frozenset({"LaunchTemplateName"})
 
+    @override
     def create(self, work: Work, properties: Properties) -> Made:
         name = properties.get("LaunchTemplateName") or work.name(128)
         request = {**without(properties, "TagSpecifications"), "LaunchTemplateName": name}
         made = work.call("ec2", "CreateLaunchTemplate", request)["LaunchTemplate"]
         return self._made(made)
 
+    @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         request = {"LaunchTemplateId": physical_id, **picked(new, "LaunchTemplateData", "VersionDescription")}
         work.call("ec2", "CreateLaunchTemplateVersion", request)
@@ -523,5 +557,6 @@ class LaunchTemplate(ResourceType):
         }
         return Made(template["LaunchTemplateId"], attributes)
 
+    @override
     def delete(self, work: Work, physical_id: str, properties: Properties) -> None:
         gone(work.client("ec2").delete_launch_template, LaunchTemplateId=physical_id)
