@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from springboard import admission, documents, spec
 from springboard.errors import ConflictError
+from springboard.flow import work
 from springboard.identifiers import ulid
 from springboard.problems import Problem
-from springboard.record import Operation, OperationKind, OperationStatus
+from springboard.record import Operation, OperationKind, OperationStatus, Phase
 
-from . import access, idempotency, merge_patch, preview, selectors, work
+from . import access, idempotency, merge_patch, preview, selectors
 from .answers import Answer
 from .requests import JSON, MERGE_PATCH
 
@@ -151,10 +152,9 @@ def _update(world: World, request: Request, present: Environment, raw: Any) -> A
     if request.dry_run:
         return Answer(200, preview.of(world, admitted, present))
     equal = _equal(present, wanted)
-    if equal and present.lock is not None and present.intent is None:
-        # What is asked for is being made.
-        return _accepted(world, present, admitted.warnings)
-    if equal and present.lock is None:
+    if equal and present.lock is not None and not work.deleting(present):
+        return _accepted(world, present, admitted.warnings)  # what is asked for is being made
+    if equal and present.lock is None and _made(present):
         plan = preview.of(world, admitted, present)
         if not plan["changes"] and not plan["unknown"]:
             document = documents.environment(present, world.site) | {"message": "nothing differs"}
@@ -170,6 +170,11 @@ def _update(world: World, request: Request, present: Environment, raw: Any) -> A
         world.store.update_spec(present, wanted, operation)
     work.start(world, wanted, operation)
     return _accepted(world, world.store.by_uid(present.uid) or wanted, admitted.warnings)
+
+
+def _made(present: Environment) -> bool:
+    """Whether the last operation came to its end: only then can it be that nothing is left to do."""
+    return present.phase is Phase.READY and present.observed_generation == present.generation
 
 
 def _equal(present: Environment, wanted: Environment) -> bool:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from springboard import documents, spec
 from springboard.errors import ConflictError, NotFoundError
+from springboard.flow import work
 from springboard.identifiers import same_entropy, ulid
 from springboard.problems import Problem
 from springboard.record import Intent, Operation, OperationKind, OperationStatus, Phase
 
-from . import access, idempotency, selectors, work
+from . import access, idempotency, selectors
 from .answers import Answer
 
 if TYPE_CHECKING:

@@ -124,7 +124,7 @@ def test_facts_of_the_cluster_that_users_need_and_no_others() -> None:
             "labelKeys": ["team"],
         },
         "workload": {"apps": [{"name": "shop", "replicas": 2, "readyReplicas": 2}]},
-        "node_groups": {"nodeGroups": {"workers": {"status": "ACTIVE"}}},
+        "node_groups": {"groups": [{"name": "workers", "status": "ACTIVE"}]},
         "addons": {"addons": [{"name": "coredns", "version": "v1"}]},
     }
     status = documents.environment(environment(facts=facts), SITE)["status"]

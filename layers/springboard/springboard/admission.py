@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from springboard import capacity, image, validation, versions
 from springboard.errors import FieldError, InvalidError
 from springboard.fields import host_problem
-from springboard.record import Environment, Resolved, ResolvedApp
+from springboard.record import Environment, Resolved, ResolvedApp, text
 from springboard.versions import Calendar
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def admit(
     _warn(spec, found)
     if previous is not None:
         _check_unchanged(previous, spec, found)
+        _check_life(previous, spec, now, found)
     if found.errors or zone is None:
         raise InvalidError(found.errors)
     resolved = Resolved(
@@ -417,6 +418,18 @@ def _check_unchanged(previous: Environment, spec: EnvironmentSpec, found: _Findi
                     "can't change in a node group that exists",
                     "add a second node group, apply, then remove the first and apply again",
                 )
+
+
+def _check_life(previous: Environment, spec: EnvironmentSpec, now: datetime, found: _Findings) -> None:
+    """Hours count from the creation: a life that would be over already is a mistake, not a wish to delete."""
+    hours = spec.ttl_hours
+    if hours is not None and hours != previous.spec.ttl_hours and previous.created_at + timedelta(hours=hours) <= now:
+        found.wrong(
+            "spec.ttlHours",
+            f"counts from the creation, {text(previous.created_at)}, so it would be over",
+            "give more hours, or delete the environment",
+            str(hours),
+        )
 
 
 def _fixed_and_changed(before: NodeGroup, after: NodeGroup) -> list[str]:

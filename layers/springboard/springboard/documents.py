@@ -78,9 +78,7 @@ def status(record: Environment, site: Site) -> dict[str, Any]:
             else None,
             "url": apps[0]["url"] if apps else None,
             "cluster": _cluster(record),
-            "nodeGroups": _listed(
-                record, "node_groups", "nodeGroups", [group.name for group in record.spec.node_groups]
-            ),
+            "nodeGroups": _listed(record, "node_groups", "groups", [group.name for group in record.spec.node_groups]),
             "addons": _listed(record, "addons", "addons", []),
             "apps": apps,
             "drift": _drift(record),
@@ -207,16 +205,9 @@ def _apps(record: Environment) -> list[dict[str, Any]]:
 def _listed(record: Environment, component: str, key: str, declared_names: list[str]) -> list[dict[str, Any]]:
     """What a component learned of each of its things; by name alone where it learned nothing yet."""
     learned = record.facts.get(component, {}).get(key)
-    match learned:
-        case list():
-            return [item for item in learned if isinstance(item, dict)]
-        case dict():
-            return [
-                {"name": name, **item} if isinstance(item, dict) else {"name": name, "value": item}
-                for name, item in sorted(learned.items())
-            ]
-        case _:
-            return [{"name": name} for name in declared_names]
+    if isinstance(learned, list):
+        return [dict(item) for item in learned if isinstance(item, dict)]
+    return [{"name": name} for name in declared_names]
 
 
 def _drift(record: Environment) -> list[Any]:

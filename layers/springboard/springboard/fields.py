@@ -42,7 +42,7 @@ _RESERVED_ENV = {
     "SPRINGPROFILESACTIVE": "spring.profiles",
     "SPRINGLIFECYCLETIMEOUTPERSHUTDOWNPHASE": "spring.shutdownSeconds",
 }
-_RESERVED_ENV_PREFIX = "MANAGEMENT"  # of probes and exposure, on which readiness rests
+_RESERVED_ENV_PREFIX = "MANAGEMENT_"  # of probes and exposure, on which readiness rests
 _EKS_LABEL_DOMAINS = ("kubernetes.io", "k8s.io", "amazonaws.com", "aws")
 
 
@@ -166,7 +166,7 @@ def _env_name(name: str) -> str:
     canonical = name.replace("_", "").upper()
     if canonical in _RESERVED_ENV:
         _refuse("env_name", "is set by Springboard", f"use {_RESERVED_ENV[canonical]} instead")
-    if canonical.startswith(_RESERVED_ENV_PREFIX):
+    if name.upper().startswith(_RESERVED_ENV_PREFIX):
         _refuse(
             "env_name",
             "MANAGEMENT_… variables are set by Springboard, whose probes rest on them",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from springboard.components.manifests import timing
 from springboard.components.table import ROWS
 from springboard.spec import API_VERSION
 
@@ -49,11 +50,28 @@ def document(
             ],
         },
     }
+    if not removal:
+        plan["timing"] = [_times(wanted, number) for number in range(len(wanted.resolved.apps))]
     if present is not None:
         plan["metadata"]["generation"] = present.generation
     if warnings:
         plan["warnings"] = list(warnings)
     return plan
+
+
+def _times(wanted: Environment, number: int) -> dict[str, Any]:
+    """The chain of times of one application, and which of its links don't hold."""
+    chain = timing(wanted.spec.apps[number], wanted.spec.ingress.idle_timeout_seconds)
+    return {
+        "name": wanted.resolved.apps[number].name,
+        "idleTimeoutSeconds": chain.idle_timeout,
+        "keepAliveSeconds": chain.keep_alive,
+        "preStopSeconds": chain.pre_stop,
+        "shutdownSeconds": chain.shutdown,
+        "terminationGracePeriodSeconds": chain.grace,
+        "startupSeconds": chain.startup,
+        "broken": chain.broken,
+    }
 
 
 def _action(present: Environment | None, *, removal: bool) -> str:

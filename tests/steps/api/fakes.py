@@ -13,7 +13,7 @@ from functions.api.app import respond
 from springboard.aws.ecr import Found
 from springboard.aws.route53 import Zone
 from springboard.errors import ConflictError
-from springboard.record import Environment, Lock, Operation, OperationStatus
+from springboard.record import Environment, Lock, Operation, OperationStatus, Phase
 from springboard.runtime import Settings
 from springboard.site import Site
 from springboard.store import codec
@@ -228,12 +228,18 @@ class FakeWorld:
         return {name: self.observed.get(name, {"unknown": "no answer"}) for name in functions}
 
     def finish(self, name: str, status: OperationStatus = OperationStatus.SUCCEEDED) -> None:
-        """What the machine's last step does."""
+        """What the machine's last steps do."""
         environment = self.store.by_name(name)
         assert environment
         assert environment.operation
         ended = replace(environment.operation, status=status, ended_at=NOW)
         self.store.release(environment, ended)
+        made = status is OperationStatus.SUCCEEDED
+        self.store.environments[environment.uid] = replace(
+            self.store.environments[environment.uid],
+            phase=Phase.READY if made else Phase.FAILED,
+            observed_generation=environment.generation if made else 0,
+        )
 
 
 @dataclass(frozen=True)

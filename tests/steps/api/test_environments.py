@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -180,6 +181,27 @@ class TestUpdate:
         # The same again is not another wish.
         assert call("PUT", "/environments/shop", document(), headers=headers).status == 202
 
+    def test_nothing_differs_only_where_the_last_operation_succeeded(self, call: Client, world: FakeWorld) -> None:
+        call("POST", "/environments", document())
+        world.finish("shop", OperationStatus.FAILED)
+        reply = call("PUT", "/environments/shop", document(), headers={"if-match": '"1"'})
+        assert reply.status == 202
+        assert reply.document["status"]["operation"]["kind"] == "Repair"
+
+    def test_what_is_being_deleted_is_not_changed(self, call: Client) -> None:
+        created(call, deletionProtection=False)
+        call("DELETE", "/environments/shop")
+        same = document(deletionProtection=False)
+        assert call("PUT", "/environments/shop", same, headers={"if-match": '"1"'}).status == 409
+
+    def test_a_life_that_would_be_over(self, call: Client) -> None:
+        created(call)
+        wanted = document(ttlHours=2)
+        late = NOW + timedelta(hours=3)
+        reply = call("PUT", "/environments/shop", wanted, headers={"if-match": '"1"'}, at=late)
+        assert reply.status == 422
+        assert reply.document["errors"][0]["field"] == "spec.ttlHours"
+
     def test_a_merge_patch(self, call: Client) -> None:
         created(call, drift="Repair")
         patch = {"metadata": {"labels": {"team": "checkout"}}, "spec": {"drift": None, "ttlHours": 4}}
@@ -281,6 +303,9 @@ class TestDryRun:
         assert reply.document["action"] == "Create"
         assert reply.document["changes"] == [{"component": "workload", **change}]
         assert reply.document["resolved"]["version"] == "1.35"
+        (times,) = reply.document["timing"]
+        assert times["broken"] == []
+        assert times["keepAliveSeconds"] > times["idleTimeoutSeconds"]
         assert world.store.writes == []
         assert world.states.started == []
 
@@ -343,8 +368,8 @@ class TestList:
 
     def test_phases(self, call: Client) -> None:
         created(call)
-        assert len(call("GET", "/environments", query="phase=Pending").document["items"]) == 1
-        assert call("GET", "/environments", query="phase=Ready").document["items"] == []
+        assert len(call("GET", "/environments", query="phase=Ready").document["items"]) == 1
+        assert call("GET", "/environments", query="phase=Failed").document["items"] == []
 
     @pytest.mark.parametrize(
         "query",
