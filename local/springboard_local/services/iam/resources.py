@@ -140,7 +140,7 @@ def _dynamodb(call: Call) -> list[Question] | None:
             for name, requests in (p.get("RequestItems") or {}).items()
         ]
     if call.operation in {"Query", "Scan"} and p.get("IndexName"):
-        resource = f"{_table_arn(call, p['TableName'])}/index/{p['IndexName']}"
+        resource = f"{_table_arn(call, str(p.get('TableName') or ''))}/index/{p['IndexName']}"
         return [Question(f"dynamodb:{call.operation}", resource, _leading(call, p))]
     if call.operation in {"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan"} and p.get("TableName"):
         return [Question(f"dynamodb:{call.operation}", _table_arn(call, p["TableName"]), _leading(call, p))]
