@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from springboard.aws.client import Adapter
-from springboard.errors import RefusedError
 
 _ELBV2 = "elbv2"
 
@@ -16,15 +15,12 @@ class AutoScaling(Adapter):
 
     def traffic_sources(self, group: str) -> dict[str, str] | None:
         """DescribeTrafficSources: target group ARN → state; None without the Auto Scaling group."""
-        try:
-            found = self.pages(
-                "describe_traffic_sources", "TrafficSources", AutoScalingGroupName=group, TrafficSourceType=_ELBV2
-            )
-        except RefusedError as err:
-            if err.code in self.missing:
-                return None
-            raise
-        return {source.get("Identifier") or source["TrafficSource"]: source["State"] for source in found}
+        answer = self.find(
+            "describe_traffic_sources", AutoScalingGroupName=group, TrafficSourceType=_ELBV2, MaxRecords=50
+        )
+        if answer is None:
+            return None
+        return {each.get("Identifier") or each["TrafficSource"]: each["State"] for each in answer["TrafficSources"]}
 
     def attach(self, group: str, arns: list[str]) -> None:
         """AttachTrafficSources; of what is attached already nothing changes."""

@@ -48,7 +48,7 @@ _REMEDIES = {
     "AdmissionRequestDenied": "an admission webhook in the cluster refused the add-on's objects: see which, then retry",
 }
 _REMEDY = "look at the add-on's health in the EKS console, then `springboard retry`"
-_POLL_FOR_NODES = 15
+_EARLY_POLL, _NODES_POLL, _LATE_POLL = 35, 30, 25  # seconds
 
 
 @dataclass(frozen=True)
@@ -341,7 +341,7 @@ def _settles(addon: Addon, found: Found) -> bool:
 def _verdict(addon: Addon, observed: Observed) -> Verdict:
     found = next((found for found in observed.addons if found.name == addon.name), None)
     if found is None and addon.needs_nodes and not observed.nodes:
-        return Waiting("node_groups", f"{addon.name} needs a node", after=_POLL_FOR_NODES)
+        return Waiting("node_groups", f"{addon.name} needs a node", after=_NODES_POLL)
     if found is None:
         return Waiting("addons", f"{addon.name} is not there yet")
     told = "; ".join(f"{code}: {message}" for code, message in found.issues)
@@ -350,7 +350,8 @@ def _verdict(addon: Addon, observed: Observed) -> Verdict:
     if found.status == "DEGRADED" and any(code not in _PASSING for code, _ in found.issues):
         return Failed(f"{addon.name} is DEGRADED. {told}", *_way_out(found))
     if found.status != "ACTIVE":
-        return Waiting("addons", f"{addon.name} is {found.status}. {told}".strip())
+        after = _LATE_POLL if addon.needs_nodes else _EARLY_POLL
+        return Waiting("addons", f"{addon.name} is {found.status}. {told}".strip(), after)
     difference = _difference(addon, found)
     return Waiting("addons", f"{addon.name}: {difference}") if difference else Ready()
 
@@ -383,9 +384,12 @@ def _settled(environment: Environment, running: str) -> Iterator[Found]:
 def _extra(world: World, environment: Environment, cluster_name: str, wanted: set[str]) -> dict[str, Found]:
     """Add-ons of ours that the spec does not name; the first operation can't find any."""
     operation = environment.operation
-    if operation is None or (operation.kind is OperationKind.CREATE and _running(environment)):
-        return {}
-    names = world.eks.addons(cluster_name) or []
+    if not _running(environment):  # a plan asks for those that the record knows
+        names = [addon["name"] for addon in environment.facts.get("addons", {}).get("addons", ())]
+    elif operation and operation.kind is not OperationKind.CREATE:
+        names = world.eks.addons(cluster_name) or []
+    else:
+        names = []
     found = (_found(world, environment, cluster_name, name) for name in names if name not in wanted)
     return {addon.name: addon for addon in found if addon and addon.ours}
 
@@ -419,7 +423,10 @@ def _found(world: World, environment: Environment, cluster_name: str, name: str)
 
 def _nodes(world: World, environment: Environment, cluster_name: str) -> bool:
     """Whether one of the node groups has nodes; no call to Kubernetes, which this function can't reach."""
-    groups = (world.eks.node_group(cluster_name, group.name) for group in environment.spec.node_groups)
+    known = {group["name"] for group in environment.facts.get("node_groups", {}).get("groups", ())}
+    groups = (
+        world.eks.node_group(cluster_name, group.name) for group in environment.spec.node_groups if group.name in known
+    )
     return any(group is not None and group["status"] in _WITH_NODES for group in groups)
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from springboard.site import Site
 
 _LOG_TYPES = ("api", "audit", "authenticator")
+_UPDATE_POLL, _DELETE_POLL = 30, 45  # seconds; the component's own pace is that of a creation
 _BUSY = frozenset({"CREATING", "UPDATING", "DELETING", "PENDING"})
 _REMEDIES = {
     "KmsKeyDisabled": "enable the KMS key of the stack again",
@@ -208,10 +209,11 @@ def condition(desired: Cluster | Absent, observed: Observed) -> Verdict:
         cause = _told(found.issues) or "EKS says that the control plane FAILED"
         return Failed(cause, *_way_out(found.issues))
     if found.status != "ACTIVE":
-        return Waiting("cluster", f"EKS says that the control plane is {found.status}")
+        after = 0 if found.status == "CREATING" else _UPDATE_POLL
+        return Waiting("cluster", f"EKS says that the control plane is {found.status}", after)
     open_changes = changes(desired, observed)
     if open_changes:
-        return Waiting("cluster", f"{open_changes[0].resource}: {open_changes[0].reason}")
+        return Waiting("cluster", f"{open_changes[0].resource}: {open_changes[0].reason}", after=_UPDATE_POLL)
     return Ready("Active", f"Kubernetes {found.version}, {found.platform_version}")
 
 
@@ -447,9 +449,10 @@ def _removal(observed: Observed) -> Iterator[Change]:
 
 def _removed(observed: Observed) -> Verdict:
     if observed.cluster is not None:
-        return Waiting("cluster", f"the control plane is {observed.cluster.status}")
+        after = _DELETE_POLL if observed.cluster.status == "DELETING" else _UPDATE_POLL
+        return Waiting("cluster", f"the control plane is {observed.cluster.status}", after)
     if observed.log_group is not None and observed.log_group.ours:
-        return Waiting("cluster", "the log group is still there")
+        return Waiting("cluster", "the log group is still there", _UPDATE_POLL)
     return Ready("Gone")
 
 

@@ -28,6 +28,8 @@ TRIES = 3
 TRY_TAG = "springboard:try"  # operation/number: how often this operation has made the group
 _AMI_TYPES = {"amd64": "AL2023_x86_64_STANDARD", "arm64": "AL2023_ARM_64_STANDARD"}
 _BUSY = frozenset({"CREATING", "UPDATING", "DELETING"})
+_IDLE = frozenset({"ACTIVE", "DEGRADED"})
+_NEED_POLL = 15  # seconds
 _PASSING = frozenset(
     {
         "AsgInstanceLaunchFailures",
@@ -137,6 +139,7 @@ class Observed(Observation):
     security_group_ids: tuple[str, ...] = ()  # the cluster's and node-ingress; empty: not looked up
     operation: str = ""  # the running one
     tries: Mapping[str, int] = field(default_factory=dict)  # of groups that this operation made
+    known_templates: Mapping[str, Any] = field(default_factory=dict)  # from the record, kept where not looked at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,13 +259,16 @@ def observe(world: World, environment: Environment) -> Observed:
         for listed in world.eks.node_groups(name) or ()
         if (group := _found(world.eks.node_group(name, listed), environment.uid, running))
     )
-    observed = Observed(groups=groups, operation=running, tries=_tries(environment, running, groups))
-    if _removing(environment) or not groups:
-        templates = world.ec2.launch_templates(naming.OWNER_TAG, environment.uid)
-        observed = replace(observed, templates=tuple(Template(template) for template in templates))
-    if _removing(environment):
-        return observed
-    return _with_needs(observed, world, environment)
+    observed = Observed(
+        groups=groups,
+        operation=running,
+        tries=_tries(environment, running, groups),
+        known_templates=environment.facts.get("node_groups", {}).get("templates", {}),
+    )
+    if not _removing(environment):
+        return _with_needs(observed, world, environment)
+    templates = world.ec2.launch_templates(naming.OWNER_TAG, environment.uid)
+    return replace(observed, templates=tuple(Template(template) for template in templates))
 
 
 def apply(world: World, environment: Environment, change: Change) -> None:
@@ -296,6 +302,12 @@ def learned(observed: Observed) -> Mapping[str, Any]:
     return {
         "operation": observed.operation,
         "tries": dict(observed.tries),
+        "templates": dict(observed.known_templates)
+        | {
+            template.name: {"version": template.version, "disk": template.content.disk}
+            for template in observed.templates
+            if template.content
+        },
         "groups": [
             {
                 "name": group.name,
@@ -375,7 +387,7 @@ def _in_place(
 ) -> Iterator[Change]:
     """The configuration first, then the roll: EKS makes one update of a group at a time."""
     resource = f"managed node group {group.name}"
-    idle = found.status in {"ACTIVE", "DEGRADED"}
+    idle = found.status in _IDLE
     differences = _differences(group, found)
     if differences:
         yield UpdateGroup(
@@ -469,7 +481,7 @@ def _failure(group: Found) -> Failed | None:
     """Whether waiting is of no use: a creation that is not tried again, or a cause that does not pass."""
     lasting = [code for code, _, _ in group.issues if code not in _PASSING]
     given_up = group.status == "CREATE_FAILED" and group.tries > 0 and (lasting or group.tries >= TRIES)
-    if not given_up and not (lasting and group.status in {"ACTIVE", "DEGRADED"}):
+    if not given_up and not (lasting and group.status in _IDLE):
         return None
     codes = [code for code, _, _ in group.issues]
     code = next((code for code in codes if code in _REMEDIES), codes[0] if codes else "NodeGroupFailed")
@@ -508,9 +520,9 @@ def _with_needs(observed: Observed, world: World, environment: Environment) -> O
     want = desired(environment, world.site)
     found = {group.name: group for group in observed.groups}
     missing = [group for group in want.groups if group.name not in found]
-    idle = [
-        group for group in want.groups if group.name in found and found[group.name].status in {"ACTIVE", "DEGRADED"}
-    ]
+    idle = [group for group in want.groups if group.name in found and found[group.name].status in _IDLE]
+    if not observed.operation:  # a version's content never changes: a plan trusts the record
+        idle = [group for group in idle if not _known_template(environment, group, found[group.name])]
     if not missing and not idle:
         return observed
     known = cluster.known(environment)
@@ -522,19 +534,20 @@ def _with_needs(observed: Observed, world: World, environment: Environment) -> O
     ingress_id = world.ec2.security_group_id(ingress, world.site.vpc_id)
     if not ingress_id:
         return replace(
-            observed, waiting=Waiting("firewall", f"the security group {ingress} is not there yet", after=10)
+            observed, waiting=Waiting("firewall", f"the security group {ingress} is not there yet", after=_NEED_POLL)
         )
-    known_templates = {template.name: template for template in observed.templates}
-    for group in (*missing, *idle):
-        if observed.groups or group.template in known_templates:  # otherwise the list by tag has shown that it is not
-            template = _template(world, group.template)
-            if template:
-                known_templates[group.template] = template
+    templates = (_template(world, group.template) for group in idle)  # a missing group's is looked at when it is made
     return replace(
         observed,
-        templates=tuple(known_templates.values()),
+        templates=tuple(template for template in templates if template),
         security_group_ids=tuple(sorted((known.security_group_id, ingress_id))),
     )
+
+
+def _known_template(environment: Environment, group: Group, found: Found) -> bool:
+    """Whether the record knows the launch template version that the group has, and that it is as wanted."""
+    known = environment.facts.get("node_groups", {}).get("templates", {}).get(group.template, {})
+    return bool(known) and (known["version"], known["disk"]) == (found.template_version, group.disk)
 
 
 def _without_network(world: World, name: str) -> Waiting | None:
@@ -542,7 +555,7 @@ def _without_network(world: World, name: str) -> Waiting | None:
     addon = world.eks.addon(name, CNI)
     if addon and addon["status"] == "ACTIVE":
         return None
-    return Waiting("addons", f"{CNI} is {addon['status'] if addon else 'not there yet'}", after=10)
+    return Waiting("addons", f"{CNI} is {addon['status'] if addon else 'not there yet'}", after=_NEED_POLL)
 
 
 def _found(described: Mapping[str, Any] | None, uid: str, running: str) -> Found | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from springboard import naming
 from springboard.components.contract import Absent, Action, Change, Effect, Observation, Ready, Verdict, Waiting
-from springboard.record import OperationKind
+from springboard.record import OperationKind, OperationStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from springboard.runtime import World
     from springboard.site import Site
 
+_NAME_POLL, _FIRST, _POLL = 30, 90, 30  # seconds: for EKS to name a group, for nodes to come, for pods to come
 _ATTACHED = frozenset({"Adding", "Added", "InService"})
 _LEAVING = frozenset({"draining", "unhealthy.draining"})
 
@@ -50,6 +51,8 @@ class Observed(Observation):
     health: Mapping[str, Health] = field(default_factory=dict)  # target group → health; empty until all are Added
     beginning: str = ""  # of the names of this environment's target groups
     replaced: bool = False  # node groups are still being changed: others may come
+    operation: str = ""  # the running one
+    early: bool = False  # the record says that no rollout is complete: no target can be healthy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,43 +95,39 @@ def changes(desired: Targets | Absent, observed: Observed) -> Sequence[Change]:
 def condition(desired: Targets | Absent, observed: Observed) -> Verdict:
     """Ready when all instances are registered and every target that stays is healthy."""
     if isinstance(desired, Absent):
-        left = [_name(arn) for attached in observed.attached.values() for arn in attached if _ours(arn, observed)]
-        return Waiting("targets", f"{', '.join(sorted(set(left)))}: being detached", after=15) if left else Ready()
+        left = sorted(
+            {_name(arn) for attached in observed.attached.values() for arn in attached if _ours(arn, observed)}
+        )
+        return Waiting("targets", f"{', '.join(left)}: being detached", after=15) if left else Ready("Gone")
     if observed.waiting:
         return observed.waiting
-    for group, attached in sorted(observed.attached.items()):
-        for name in desired.target_groups.values():
-            state = attached.get(observed.arns.get(name, ""), "not attached")
-            if state not in {"Added", "InService"}:
-                return Waiting("targets", f"instances of {group} are not all registered with {name} ({state})")
-    verdicts = [_healthy(app, observed.health.get(name)) for app, name in sorted(desired.target_groups.items())]
-    ill = next((verdict for verdict in verdicts if isinstance(verdict, Waiting)), None)
-    if ill:
-        return ill
-    if observed.replaced:
-        return Waiting("node_groups", "node groups are being changed, and new instances are to be registered")
-    return Ready("Healthy", ", ".join(sorted(desired.target_groups)))
+    return _registered(desired, observed) or _served(desired, observed) or Ready("Healthy", _listed(desired))
 
 
 def observe(world: World, environment: Environment) -> Observed:
-    """One call per Auto Scaling group; one per target group, for health, once all is attached."""
-    removing = environment.operation is not None and environment.operation.kind is OperationKind.DELETE
+    """One call per Auto Scaling group; one per target group, for health, once all is attached.
+
+    While the applications roll out, attached groups are not asked again: no target can be healthy yet.
+    """
     beginning = naming.thirty_two(world.site.prefix, environment.name, environment.uid, "")[:-8]
+    removing = environment.operation is not None and environment.operation.kind is OperationKind.DELETE
     groups = _every_group(world, environment) if removing else _groups(world, environment)
     if isinstance(groups, Waiting):
         return Observed(beginning=beginning, waiting=groups)
-    attached = {group: world.autoscaling.traffic_sources(group) for group in groups}
-    there = {
-        group: {arn: state for arn, state in sources.items() if state != "Removed"}
-        for group, sources in attached.items()
-        if sources is not None
-    }
-    observed = Observed(attached=there, beginning=beginning, replaced=_replaced(environment))
+    observed = Observed(beginning=beginning, replaced=_replaced(environment), operation=_running(environment))
     if removing:
-        return observed
-    if len(there) < len(attached):
+        return replace(observed, attached=_attached(world, groups))
+    want = desired(environment, world.site)
+    arns = _arns(world, environment, want)
+    if isinstance(arns, Waiting):
+        return replace(observed, waiting=arns)
+    known = _known_attached(environment, groups)
+    observed = replace(observed, arns=arns, attached=known or _attached(world, groups), early=bool(known))
+    if set(observed.attached) != set(groups):
         return replace(observed, waiting=Waiting("node_groups", "an Auto Scaling group is not there any more"))
-    return _with_health(world, environment, desired(environment, world.site), observed)
+    if known or changes(want, observed):
+        return observed
+    return replace(observed, health={name: _health(world.elb.target_health(arn)) for name, arn in arns.items()})
 
 
 def apply(world: World, environment: Environment, change: Change) -> None:  # noqa: ARG001 - the components' signature
@@ -145,10 +144,12 @@ def apply(world: World, environment: Environment, change: Change) -> None:  # no
 def learned(observed: Observed) -> Mapping[str, Any]:
     """How many targets are in which state, by target group."""
     return {
+        "operation": observed.operation,
+        "attached": {group: dict(states) for group, states in sorted(observed.attached.items())},
         "targetGroups": {
             name: {"states": dict(health.states), "reasons": list(health.reasons)}
             for name, health in sorted(observed.health.items())
-        }
+        },
     }
 
 
@@ -191,6 +192,34 @@ def _ours(arn: str, observed: Observed) -> bool:
     return _name(arn).startswith(observed.beginning)
 
 
+def _registered(desired: Targets, observed: Observed) -> Waiting | None:
+    """What keeps instances from being registered; None when all are."""
+    for group, attached in sorted(observed.attached.items()):
+        for name in desired.target_groups.values():
+            state = attached.get(observed.arns.get(name, ""), "not attached")
+            if state not in {"Added", "InService"}:
+                reason = f"instances of {group} are not all registered with {name} ({state})"
+                return Waiting("targets", reason, after=_FIRST)
+    return None
+
+
+def _served(desired: Targets, observed: Observed) -> Waiting | None:
+    """What keeps the load balancer from sending requests to every instance; None when nothing does."""
+    if observed.early:
+        return Waiting("workload", "no application is rolled out yet", after=_POLL)
+    for app, name in sorted(desired.target_groups.items()):
+        verdict = _healthy(app, observed.health.get(name))
+        if isinstance(verdict, Waiting):
+            return verdict
+    if observed.replaced:
+        return Waiting("node_groups", "node groups are being changed, and new instances are to be registered")
+    return None
+
+
+def _listed(desired: Targets) -> str:
+    return ", ".join(sorted(desired.target_groups))
+
+
 def _healthy(app: str, health: Health | None) -> Verdict:
     if health is None:
         return Waiting("target_groups", f"the target group of {app} is not there yet")
@@ -204,14 +233,18 @@ def _healthy(app: str, health: Health | None) -> Verdict:
 
 
 def _groups(world: World, environment: Environment) -> list[str] | Waiting:
-    """The Auto Scaling groups of all wanted node groups: from the record if it has all, else from EKS."""
+    """The Auto Scaling groups of all wanted node groups: from the record, or from EKS once the record has a group."""
     facts = environment.facts.get("node_groups", {}).get("groups", ())
     known = {group["name"]: group["autoScalingGroups"] for group in facts}
     found: list[str] = []
     for wanted in environment.spec.node_groups:
-        names = known.get(wanted.name) or _named_by_eks(world, environment, wanted.name)
+        if wanted.name not in known:
+            return Waiting("node_groups", f"{wanted.name} is not there yet", after=_NAME_POLL)
+        names = known[wanted.name] or _named_by_eks(world, environment, wanted.name)
         if not names:
-            return Waiting("node_groups", f"EKS has not named the Auto Scaling group of {wanted.name} yet", after=20)
+            return Waiting(
+                "node_groups", f"EKS has not named the Auto Scaling group of {wanted.name} yet", after=_NAME_POLL
+            )
         found += names
     return found
 
@@ -235,18 +268,42 @@ def _replaced(environment: Environment) -> bool:
     return condition is None or not condition.true or condition.observed_generation < environment.generation
 
 
-def _with_health(world: World, environment: Environment, want: Targets, observed: Observed) -> Observed:
+def _arns(world: World, environment: Environment, want: Targets) -> dict[str, str] | Waiting:
+    """Name → ARN of the wanted target groups, as the record knows them, else by name."""
     known = environment.facts.get("target_groups", {}).get("groups", {})
     arns: dict[str, str] = {}
     for name in want.target_groups.values():
         arn = known.get(name) or (world.elb.target_group(name) or {}).get("TargetGroupArn", "")
         if not arn:
-            return replace(observed, waiting=Waiting("target_groups", f"the target group {name} is not there yet"))
+            return Waiting("target_groups", f"the target group {name} is not there yet")
         arns[name] = arn
-    observed = replace(observed, arns=arns)
-    if changes(want, observed):
-        return observed
-    return replace(observed, health={name: _health(world.elb.target_health(arn)) for name, arn in arns.items()})
+    return arns
+
+
+def _attached(world: World, groups: Sequence[str]) -> dict[str, dict[str, str]]:
+    """What is attached to each Auto Scaling group that there is."""
+    sources = {group: world.autoscaling.traffic_sources(group) for group in groups}
+    return {
+        group: {arn: state for arn, state in attached.items() if state != "Removed"}
+        for group, attached in sources.items()
+        if attached is not None
+    }
+
+
+def _running(environment: Environment) -> str:
+    operation = environment.operation
+    return operation.id if operation and operation.status is OperationStatus.RUNNING else ""
+
+
+def _known_attached(environment: Environment, groups: Sequence[str]) -> dict[str, dict[str, str]]:
+    """What this operation has attached already, as long as the applications have not rolled out."""
+    facts = environment.facts.get("targets", {})
+    workload = environment.conditions.get("WorkloadReady")
+    if not _running(environment) or facts.get("operation") != _running(environment) or (workload and workload.true):
+        return {}
+    attached: dict[str, dict[str, str]] = facts.get("attached", {})
+    added = all(state == "Added" for states in attached.values() for state in states.values())
+    return attached if added and set(attached) == set(groups) else {}
 
 
 def _health(described: Sequence[Mapping[str, Any]]) -> Health:

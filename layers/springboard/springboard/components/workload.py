@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from springboard.runtime import World
     from springboard.site import Site
 
+_NODES_POLL, _PODS_POLL = 60, 20  # seconds: while pods have nowhere to go, and while they start
+
 
 @dataclass(frozen=True)
 class Role:
@@ -366,7 +368,8 @@ def _difference(manifest: Manifest, found: Manifest | None) -> str:
         != manifest["metadata"]["annotations"][HASH_ANNOTATION]
     ):
         return "the spec says something else"
-    return "" if covers(manifest, found) else "somebody changed it in the cluster"
+    said = {key: value for key, value in manifest.items() if key not in {"apiVersion", "kind"}}  # lists leave them out
+    return "" if covers(said, found) else "somebody changed it in the cluster"
 
 
 def _effect(manifest: Manifest, found: Manifest | None) -> Effect:
@@ -464,7 +467,9 @@ def _rollout(manifest: Manifest, observed: Observed) -> Verdict:
     wanted = found["spec"].get("replicas", 1)
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     if updated < wanted or status.get("replicas", 0) > updated or available < updated:
-        return Waiting("pods", f"{name}: {available} of {wanted} pods are available. {said}".strip())
+        reasons = {trouble.reason for trouble in observed.troubles if trouble.app == name}
+        after = _NODES_POLL if reasons == {"Unschedulable"} else _PODS_POLL
+        return Waiting("pods", f"{name}: {available} of {wanted} pods are available. {said}".strip(), after)
     return Ready()
 
 
