@@ -118,12 +118,22 @@ def _delete_network_interface(original: Callable[[Any], Any]) -> Callable[[Any],
     return delete_network_interface
 
 
+def _delete_nat_gateway(self: Any, nat_gateway_id: str) -> Any:
+    """The gateway's interface goes with it, so that its subnet can be deleted and its address released."""
+    gateway = super(EC2Backend, self).delete_nat_gateway(nat_gateway_id)
+    self.enis.pop(gateway._eni.id, None)
+    for address in self.address_by_ip([each["PublicIp"] for each in gateway.address_set if "PublicIp" in each]):
+        address.eni = address.association_id = None
+    return gateway
+
+
 def install(cloud: Cloud) -> None:
     """Mend moto's ec2."""
     close(cloud)
     _mending.replace(
         EC2Backend,
         _delete_security_group=_delete_security_group,
+        delete_nat_gateway=_delete_nat_gateway,
         delete_subnet=_delete_subnet,
         delete_vpc=_delete_vpc,
         terminate_instances=_terminate_instances,

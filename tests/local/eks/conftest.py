@@ -95,14 +95,18 @@ class ScriptedLane:
 
     def __init__(self) -> None:
         self.planes: dict[str, ScriptedPlane] = {}
+        self.broken: set[str] = set()  # clusters whose control plane does not start
 
     def start(self, name: str, version: str, **callbacks: Any) -> ScriptedPlane:
+        if name in self.broken:
+            raise OSError("no free port")
         plane = ScriptedPlane(name, version, callbacks["review"], callbacks["allow"])
         self.planes[name] = plane
         return plane
 
     def close(self) -> None:
         self.planes.clear()
+        self.broken.clear()
 
 
 class Account:

@@ -181,3 +181,30 @@ def test_tags_come_and_go(account: Account) -> None:
     account.eks.tag_resource(resourceArn=arn, tags={"ring": "early"})
     account.eks.untag_resource(resourceArn=arn, tagKeys=["team"])
     assert account.eks.list_tags_for_resource(resourceArn=arn)["tags"] == {"ring": "early"}
+
+
+def test_a_control_plane_that_does_not_start_fails_the_cluster(account: Account) -> None:
+    account.lane.broken.add("shop")
+    cluster = account.cluster()
+    assert cluster["status"] == "FAILED"
+    assert cluster["health"]["issues"][0]["code"] == "InternalFailure"
+    assert "no free port" in cluster["health"]["issues"][0]["message"]
+
+
+def test_a_reset_leaves_nothing_and_stops_the_planes(account: Account) -> None:
+    account.cluster()
+    plane = account.plane()
+    account.eks_module.reset(account)
+    assert plane.stopped
+    assert account.eks.list_clusters()["clusters"] == []
+
+
+def test_the_usual_instance_types_are_known_and_offered_in_every_zone(account: Account) -> None:
+    types = ["m7i.large", "m7g.large", "m8g.large", "c7g.xlarge", "r7i.large", "t3.medium", "t4g.medium"]
+    ec2 = account.client("ec2")
+    found = ec2.describe_instance_types(InstanceTypes=types)["InstanceTypes"]
+    assert {each["InstanceType"] for each in found} == set(types)
+    wanted = [{"Name": "instance-type", "Values": types}]
+    offers = ec2.describe_instance_type_offerings(LocationType="availability-zone", Filters=wanted)
+    zones = {(each["InstanceType"], each["Location"]) for each in offers["InstanceTypeOfferings"]}
+    assert len(zones) == 3 * len(types)

@@ -22,7 +22,7 @@ from springboard_local.services.eks.errors import (
 from springboard_local.services.eks.state import Cluster, Eks, Fields, paged, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 LIMIT = 100  # clusters per Region
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
@@ -249,9 +249,7 @@ def _begin(eks: Eks, cluster: Cluster) -> None:
 
     def fail() -> None:
         if fault and not cluster.deleted:
-            cluster.fields["status"] = "FAILED"
-            issue = {"code": fault.code, "message": fault.message, "resourceIds": []}
-            cluster.fields["health"] = {"issues": [issue]}
+            _fail(cluster, fault.code, fault.message)
 
     eks.after(seconds * _NETWORK_READY, lambda: _make_network(eks, cluster))
     eks.after(seconds, fail if fault else arrive)
@@ -259,22 +257,32 @@ def _begin(eks: Eks, cluster: Cluster) -> None:
         eks.aside(lambda: _start_plane(eks, cluster, arrive))
 
 
-def _start_plane(eks: Eks, cluster: Cluster, arrive: Any) -> None:
+def _start_plane(eks: Eks, cluster: Cluster, arrive: Callable[[], None]) -> None:
     """Boot the control plane while the virtual time of the creation runs."""
-    plane = eks.cloud.lane.start(
-        cluster.name,
-        cluster.version,
-        review=access.reviewer(eks, cluster),
-        allow=access.policies(eks, cluster),
-        pod_start=lambda: eks.draw("kubernetes:PodStart") + eks.draw("kubernetes:SpringBoot"),
-        service_cidr=cluster.fields["kubernetesNetworkConfig"]["serviceIpv4Cidr"],
-    )
+    try:
+        plane = eks.cloud.lane.start(
+            cluster.name,
+            cluster.version,
+            review=access.reviewer(eks, cluster),
+            allow=access.policies(eks, cluster),
+            pod_start=lambda: eks.draw("kubernetes:PodStart") + eks.draw("kubernetes:SpringBoot"),
+            service_cidr=cluster.fields["kubernetesNetworkConfig"]["serviceIpv4Cidr"],
+        )
+    except Exception as err:
+        with eks.lock:
+            _fail(cluster, "InternalFailure", f"The control plane did not start: {err}")
+        raise
     with eks.lock:
         cluster.plane = plane
         if not cluster.deleted:
             arrive()
             return
     plane.stop()
+
+
+def _fail(cluster: Cluster, code: str, message: str) -> None:
+    cluster.fields["status"] = "FAILED"
+    cluster.fields["health"] = {"issues": [{"code": code, "message": message, "resourceIds": []}]}
 
 
 def _make_network(eks: Eks, cluster: Cluster) -> None:

@@ -29,7 +29,6 @@ PATIENCE = 1_200  # virtual seconds for which EKS waits for nodes before it give
 _LAUNCH = 0.1  # share of the creation time after which the Auto Scaling group exists
 _POLL = 15
 _DISK = 20  # GiB, where none is asked for
-_EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
 _ARCHITECTURE = {"x86_64": "AL2023_x86_64_STANDARD", "arm64": "AL2023_ARM_64_STANDARD"}
 
 
@@ -219,7 +218,7 @@ def _labels(cluster: Cluster, name: str, labels: dict[str, str]) -> dict[str, st
 
 
 def _taint(cluster: Cluster, name: str, taint: Fields) -> Fields:
-    if not taint.get("key") or taint.get("effect") not in _EFFECTS:
+    if not taint.get("key") or taint.get("effect") not in nodes.EFFECTS:
         raise invalid_parameter("Taint key and effect must be set", cluster.name, name)
     return dict(taint)
 

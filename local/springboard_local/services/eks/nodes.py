@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 JOIN = 60  # virtual seconds from an instance's launch to its node
 NO_NETWORK = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized"  # noqa: E501 - the kubelet's own words
-_EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
+EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
 
 
 def has_network(cluster: Cluster) -> bool:
@@ -115,7 +115,7 @@ def spec(cluster: Cluster, group: Nodegroup, instance: Any) -> NodeSpec:
         architecture=kind.kubernetes_architecture,
         labels=labels,
         taints=tuple(
-            {"key": each["key"], "value": each.get("value", ""), "effect": _EFFECTS[each["effect"]]}
+            {"key": each["key"], "value": each.get("value", ""), "effect": EFFECTS[each["effect"]]}
             for each in fields["taints"]
         ),
     )

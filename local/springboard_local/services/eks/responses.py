@@ -8,6 +8,7 @@ from springboard_local import pipeline
 from springboard_local.pipeline import ApiError
 from springboard_local.services.eks import access, addons, clusters, insights, nodegroups, updates, validation
 from springboard_local.services.eks.state import Eks, Fields, paged
+from springboard_local.services.iam.principals import principal_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,10 +118,16 @@ def _emulated(present: Callable[[], Eks], name: str, handler: Handler) -> pipeli
         validation.check(name, parameters)
         with eks.lock:
             if name == "CreateCluster":
-                return clusters.create(eks, parameters, call.principal)
+                return clusters.create(eks, parameters, call.principal or _owner(call.access_key))
             return handler(eks, parameters)
 
     return handle
+
+
+def _owner(access_key: str) -> str:
+    """Whose key it is, where IAM is not enforced and nobody has looked."""
+    principal = principal_of(access_key)
+    return principal.arn if principal else ""
 
 
 def _refused(name: str) -> pipeline.Handler:

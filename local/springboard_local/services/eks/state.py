@@ -188,7 +188,7 @@ class Eks:
 
     @property
     def now(self) -> datetime:
-        """The virtual moment, to the second above none: EKS has milliseconds."""
+        """The virtual moment, in the milliseconds that EKS has."""
         moment = self.cloud.clock.now()
         return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
@@ -238,6 +238,8 @@ class Eks:
     def close(self) -> None:
         """Stop all work and every control plane."""
         self._closed = True
+        for cluster in self.clusters.values():
+            cluster.deleted = True  # a control plane that is still starting stops by itself
         self._worker.shutdown(wait=True)
         self._starters.shutdown(wait=True)
         for cluster in self.clusters.values():
