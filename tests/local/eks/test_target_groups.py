@@ -78,10 +78,14 @@ def test_a_deleted_target_group_stops_every_launch(attached: tuple[Account, str,
     activity = account.client("autoscaling").describe_scaling_activities(AutoScalingGroupName=group)["Activities"][0]
     assert activity["StatusCode"] == "Failed"
     assert "target groups not found" in activity["StatusMessage"]
+    broken = account.describe_nodegroup()
+    assert broken["status"] == "DEGRADED"
+    assert broken["health"]["issues"][0]["code"] == "AsgInstanceLaunchFailures"
     source = {"Identifier": arn, "Type": "elbv2"}
     account.client("autoscaling").detach_traffic_sources(AutoScalingGroupName=group, TrafficSources=[source])
     account.clock.advance(125)
     assert len(account.running()) == len(account.plane().members) == 4
+    assert account.describe_nodegroup()["status"] == "ACTIVE"
 
 
 def test_a_target_group_that_does_not_exist_is_refused(attached: tuple[Account, str, str]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from springboard_local.services.eks.state import Update
 
 SELF_MANAGED = ("vpc-cni", "kube-proxy", "coredns")
-_POLL = 5  # virtual seconds between looks at a Deployment
+_POLL, _SLOWEST_POLL = 5, 60  # virtual seconds between looks at a Deployment: at first, and in the end
 
 
 # the catalogue
@@ -205,7 +205,7 @@ def _judge(eks: Eks, cluster: Cluster, addon: Addon) -> None:
         "resourceIds": [],
     }
     addon.fields.update(status="DEGRADED", health={"issues": [issue]})
-    _look_again(eks, cluster, addon)
+    _look_again(eks, cluster, addon, _POLL)
 
 
 def _replicas_run(cluster: Cluster, kind: calendar.AddonKind) -> bool:
@@ -220,15 +220,15 @@ def _replicas_run(cluster: Cluster, kind: calendar.AddonKind) -> bool:
     return bool(found.get("status", {}).get("availableReplicas", 0) >= wanted)
 
 
-def _look_again(eks: Eks, cluster: Cluster, addon: Addon) -> None:
+def _look_again(eks: Eks, cluster: Cluster, addon: Addon, seconds: float) -> None:
     def look() -> None:
         if not cluster.deleted and cluster.addons.get(addon.name) is addon and addon.status == "DEGRADED":
             if _replicas_run(cluster, calendar.addon_kinds()[addon.name]):
                 addon.fields.update(status="ACTIVE", health={"issues": []})
             else:
-                _look_again(eks, cluster, addon)
+                _look_again(eks, cluster, addon, min(seconds * 1.2, _SLOWEST_POLL))
 
-    eks.after(_POLL, look)
+    eks.after(seconds, look)
 
 
 def install_self_managed(cluster: Cluster) -> None:

@@ -341,7 +341,7 @@ def _look(eks: Eks, cluster: Cluster, group: Nodegroup, waited: float) -> None:
 
 def _give_up(group: Nodegroup) -> None:
     if group.launch_error:
-        _failed(group, "AsgInstanceLaunchFailures", group.launch_error, [group.group_name or ""])
+        _failed(group, nodes.LAUNCH_FAILURE, group.launch_error, [group.group_name or ""])
     elif any(group.instances.values()):
         unready = sorted(group.instances)
         _failed(group, "NodeCreationFailure", "Unhealthy nodes in the kubernetes cluster", unready)

@@ -13,6 +13,7 @@ from springboard_local.services.eks.instance_types import instance_type
 if TYPE_CHECKING:
     from springboard_local.services.eks.state import Cluster, Eks, Nodegroup
 
+LAUNCH_FAILURE = "AsgInstanceLaunchFailures"
 JOIN = 60  # virtual seconds from an instance's launch to its node
 NO_NETWORK = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized"  # noqa: E501 - the kubelet's own words
 EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
@@ -49,6 +50,7 @@ class Follower:
             return
         cluster, nodegroup = found
         nodegroup.launch_error = ""
+        self._eks.soon(partial(_judge, nodegroup))
         for each in instance_ids:
             nodegroup.instances[each] = ""
             self._eks.after(nodegroup.join_seconds, partial(join, cluster, nodegroup, each))
@@ -64,7 +66,19 @@ class Follower:
         """Remember why, for the health of a group that does not come up."""
         found = find(self._eks, group)
         if found:
-            found[1].launch_error = reason
+            nodegroup = found[1]
+            nodegroup.launch_error = reason
+            self._eks.soon(partial(_judge, nodegroup))
+
+
+def _judge(group: Nodegroup) -> None:
+    """A group that cannot launch is DEGRADED, and says why, until it can."""
+    if group.launch_error and group.status == "ACTIVE":
+        name = group.group_name or ""
+        issue = {"code": LAUNCH_FAILURE, "message": group.launch_error, "resourceIds": [name]}
+        group.fields.update(status="DEGRADED", health={"issues": [issue]})
+    elif not group.launch_error and group.status == "DEGRADED":
+        group.fields.update(status="ACTIVE", health={"issues": []})
 
 
 def join(cluster: Cluster, group: Nodegroup, instance_id: str) -> None:
