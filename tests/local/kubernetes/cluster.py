@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import kubernetes
+
 from springboard_local.kubernetes.lane import Attributes, NodeSpec, User
 
 if TYPE_CHECKING:
@@ -59,7 +60,14 @@ class Cluster:
         self._http.close()
 
     def request(
-        self, method: str, path: str, body: Any = None, *, token: str = ADMIN, media_type: str = "application/json", **query: str  # noqa: E501
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str = ADMIN,
+        media_type: str = "application/json",
+        **query: str,
     ) -> Answer:
         """One request, and the controllers done with what follows from it."""
         headers = {"Content-Type": media_type} | ({"Authorization": f"Bearer {token}"} if token else {})

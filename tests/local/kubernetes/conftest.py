@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from springboard_local.clock import ManualClock
 from springboard_local.kubernetes.embedded import EmbeddedLane
-
 from tests.local.kubernetes.cluster import POD_START, USERS, Cluster, deny, node
 
 if TYPE_CHECKING:

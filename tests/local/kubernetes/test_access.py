@@ -127,7 +127,12 @@ def test_access_policies_add_to_rbac(guarded: tuple[Cluster, list[Attributes]]) 
     cluster, asked = guarded
     assert cluster.request("GET", PODS, token=DEVELOPER).status == 200
     assert cluster.request("DELETE", f"{PODS}/x", token=DEVELOPER).status == 403
-    assert (asked[-1].verb, asked[-1].resource, asked[-1].namespace, asked[-1].name) == ("delete", "pods", "default", "x")
+    assert (asked[-1].verb, asked[-1].resource, asked[-1].namespace, asked[-1].name) == (
+        "delete",
+        "pods",
+        "default",
+        "x",
+    )
     asked.clear()
     assert cluster.request("GET", PODS).status == 200
     assert asked == []

@@ -6,8 +6,8 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from springboard_local.kubernetes.embedded import store
 
+from springboard_local.kubernetes.embedded import store
 from tests.local.kubernetes.cluster import (
     CONFIG_MAPS,
     DEPLOYMENTS,
@@ -104,7 +104,9 @@ def test_apply_needs_a_manager_and_known_fields(bare: Cluster) -> None:
 
 def test_updates_are_tracked_field_by_field(bare: Cluster) -> None:
     bare.create(CONFIG_MAPS, {"metadata": {"name": "c", "labels": {"a": "b"}}, "data": {"k": "v"}}, fieldManager="one")
-    bare.request("PATCH", CONFIG_MAPS + "/c", {"data": {"k": "w"}}, media_type="application/merge-patch+json", fieldManager="two")  # noqa: E501
+    bare.request(
+        "PATCH", CONFIG_MAPS + "/c", {"data": {"k": "w"}}, media_type="application/merge-patch+json", fieldManager="two"
+    )
     entries = {m["manager"]: m["fieldsV1"] for m in bare.get(CONFIG_MAPS + "/c")["metadata"]["managedFields"]}
     assert entries["one"] == {"f:data": {}, "f:metadata": {"f:labels": {".": {}, "f:a": {}}}}
     assert entries["two"] == {"f:data": {"f:k": {}}}
@@ -219,7 +221,10 @@ def test_a_value_of_the_wrong_type_is_a_400(bare: Cluster) -> None:
     body["spec"]["replicas"] = "two"
     answer = bare.request("POST", DEPLOYMENTS, body)
     assert answer.status == 400
-    assert "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32" in answer.message
+    assert (
+        "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"
+        in answer.message
+    )
 
 
 def test_immutable_fields_stay(bare: Cluster) -> None:
@@ -376,5 +381,7 @@ def test_the_official_client_gets_along(cluster: Cluster, clock: ManualClock, tm
         applied = resource.server_side_apply(body=body, namespace="default", field_manager="dynamic")
         assert applied.data.k == "v"
         core.create_namespaced_pod_eviction(
-            pods[0].metadata.name, "default", client.V1Eviction(metadata=client.V1ObjectMeta(name=pods[0].metadata.name))
+            pods[0].metadata.name,
+            "default",
+            client.V1Eviction(metadata=client.V1ObjectMeta(name=pods[0].metadata.name)),
         )

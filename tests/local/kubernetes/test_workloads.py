@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from tests.local.kubernetes.cluster import (
     DEPLOYMENTS,
-    PODS,
     POD_START,
+    PODS,
     SERVICES,
     Cluster,
     deployment,

@@ -7,6 +7,7 @@ import base64
 import json
 import logging
 import secrets
+import weakref
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,7 @@ class ApiServer:
         self._documents: dict[tuple[str, str], bytes] = {}
         self._closing = asyncio.Event()
         self._runner: web.ServerRunner | None = None
+        self._transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
 
     # Life
 
@@ -146,11 +148,16 @@ class ApiServer:
         return port
 
     async def stop(self) -> None:
-        """End watches, close the port."""
+        """End watches, close the port and every connection."""
         self._closing.set()
         runner, self._runner = self._runner, None
         if runner:
             await runner.cleanup()
+        for transport in list(self._transports):
+            # A polite end of TLS would wait for clients that no longer listen.
+            transport.abort()
+        for _ in range(3):  # transports close their sockets in the loop's next rounds
+            await asyncio.sleep(0)
 
     def version_changed(self) -> None:
         """Forget documents of the version before."""
@@ -159,6 +166,8 @@ class ApiServer:
     # Routing
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.transport is not None:
+            self._transports.add(request.transport)
         try:
             return await self._route(request)
         except ApiError as error:

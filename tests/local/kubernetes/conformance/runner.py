@@ -64,12 +64,14 @@ def run(kubeconfig: Path, kubectl: str = "kubectl") -> list[Outcome]:
         base = [kubectl, f"--kubeconfig={kubeconfig}", f"--cache-dir={cache}"]
 
         def call(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-            return subprocess.run([*base, *arguments], capture_output=True, text=True, check=False, timeout=_PATIENCE)  # noqa: S603, E501 - the script is ours
+            return subprocess.run([*base, *arguments], capture_output=True, text=True, check=False, timeout=_PATIENCE)  # noqa: S603 - the script is ours
 
         node = call(["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"]).stdout
         outcomes = []
         for expected, command in commands():
-            words = [w.replace("{manifests}", str(FOLDER / "manifests")).replace("{node}", node) for w in command.split()]
+            words = [
+                w.replace("{manifests}", str(FOLDER / "manifests")).replace("{node}", node) for w in command.split()
+            ]
             done = call(words)
             outcomes.append(Outcome(command, expected, done.returncode, done.stdout, done.stderr))
         return outcomes
