@@ -1,0 +1,27 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from springboard_cli import times
+from springboard_cli.errors import CommandError, Exit
+from springboard_cli.terminal import Format
+
+Name = Annotated[str, typer.Argument(help="Name of the environment.", show_default=False)]
+File = Annotated[str, typer.Option("--file", "-f", help="The environment's file; - for stdin.", show_default=False)]
+Output = Annotated[Format, typer.Option("--output", "-o", help="How to print.")]
+Selector = Annotated[str, typer.Option("--selector", "-l", help="Labels, as team=checkout,ring!=canary.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on printing what changes, until Ctrl-C.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Return as soon as the work is accepted.")]
+Timeout = Annotated[str, typer.Option(help="Wait at most so long: 90s, 45m, 1h30m.")]
+
+
+def seconds(timeout: str) -> float:
+    """A --timeout."""
+    try:
+        return times.seconds(timeout)
+    except ValueError as err:
+        raise CommandError(f"--timeout: {err}", code=Exit.INVALID) from err
