@@ -168,12 +168,11 @@ class LocalCloud:
         self._server.start()
         self.lane = _lane(self.settings.kubernetes, self.clock)
         for name in SERVICES:
-            module = _module(f"springboard_local.services.{name}")
-            if module is not None and hasattr(module, "install"):
-                self._modules.append(module)
-                module.install(self)
-                if name == "iam" and self.settings.enforce_iam:
-                    self.pipeline.authorize = module.authorize
+            module = importlib.import_module(f"springboard_local.services.{name}")
+            self._modules.append(module)
+            module.install(self)
+            if name == "iam" and self.settings.enforce_iam:
+                self.pipeline.authorize = module.authorize
 
     def mount(self, prefix: str, application: Any) -> None:
         """Serve another WSGI application under a path of the same port, past the pipeline."""
@@ -335,36 +334,18 @@ _WARM_UP = (
 )
 
 
-def _module(name: str) -> ModuleType | None:
-    """A service module, or None where there is none of that name yet."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        log.warning("%s is missing: left out", name)
-        return None
-
-
 def _lane(kind: str, clock: Clock) -> Lane:
     name = {"embedded": "EmbeddedLane", "real": "RealLane"}.get(kind)
     if name is None:
         raise ValueError(f"the Kubernetes lane is embedded or real, not {kind}")
-    module = _module(f"springboard_local.kubernetes.{kind}")
-    if module is None or not hasattr(module, name):
-        return _NoLane()
+    try:
+        module = importlib.import_module(f"springboard_local.kubernetes.{kind}")
+    except ModuleNotFoundError as error:
+        if error.name != f"springboard_local.kubernetes.{kind}":
+            raise
+        raise ValueError(f"the {kind} Kubernetes lane is not part of this installation") from error
     lane: Lane = getattr(module, name)(clock)
     return lane
-
-
-class _NoLane:
-    """Stands where no Kubernetes lane is: clusters cannot be started, all else works."""
-
-    def start(self, name: str, *_: Any, **__: Any) -> Any:
-        raise RuntimeError(f"there is no Kubernetes lane to run cluster {name} on")
-
-    def close(self) -> None:
-        """Nothing was started."""
 
 
 def _quietly(action: Any, *arguments: Any) -> None:
