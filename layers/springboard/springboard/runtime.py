@@ -6,6 +6,7 @@ clients it uses and no others.
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -262,6 +263,8 @@ def world() -> World:
 type Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 _logger = Logger(service="springboard", utc=True)
+# It tells at INFO, in every container, where it found its credentials.
+logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
 def task_of(event: Mapping[str, Any]) -> Task:
