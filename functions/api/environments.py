@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from springboard import admission, documents, spec
@@ -18,7 +19,7 @@ from .answers import Answer
 from .requests import JSON, MERGE_PATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from springboard.record import Environment
     from springboard.runtime import World
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from .requests import Request
 
 _PAGE = 50
-_READ_AT_MOST = 400  # records looked at for one page, so that a selector that fits nothing ends in time
 _CURSOR = re.compile(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?")
 
 
@@ -76,24 +76,27 @@ def list_all(world: World, request: Request, _variables: Mapping[str, str]) -> A
         raise Problem(400, "InvalidParameter", f"after is {cursor[:40]!a}", "send the last name of a page")
     limit = selectors.number(request.query, "limit", _PAGE, 1, 200)
     wanted = selectors.read(request.query)
-    items: list[dict[str, Any]] = []
-    looked_at = 0
-    more = True
-    while more and len(items) < limit and looked_at < _READ_AT_MOST:
-        names = world.store.names(cursor, _PAGE)
-        more = len(names) == _PAGE
-        for name in names:
-            cursor, looked_at = name, looked_at + 1
-            environment = world.store.by_name(name)
-            if environment and access.visible(world, request, environment) and wanted(environment):
-                items.append(documents.environment(environment, world.site))
-                if len(items) == limit:
-                    more = more or name != names[-1]
-                    break
-    metadata = {"continue": cursor} if more else {}
+    # One more than asked for tells whether there is another page; the cursor is a name that the caller has seen.
+    seen = (each for each in _from(world, cursor) if access.visible(world, request, each) and wanted(each))
+    found = list(islice(seen, limit + 1))
+    metadata = {"continue": found[limit - 1].name} if len(found) > limit else {}
+    items = [documents.environment(each, world.site) for each in found[:limit]]
     return Answer(
         200, {"apiVersion": spec.API_VERSION, "kind": "EnvironmentList", "metadata": metadata, "items": items}
     )
+
+
+def _from(world: World, cursor: str) -> Iterator[Environment]:
+    """Every environment behind a name, in order."""
+    while True:
+        names = world.store.names(cursor, _PAGE)
+        for name in names:
+            environment = world.store.by_name(name)
+            if environment is not None:
+                yield environment
+        if len(names) < _PAGE:
+            return
+        cursor = names[-1]
 
 
 def get(world: World, request: Request, variables: Mapping[str, str]) -> Answer:

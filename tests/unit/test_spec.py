@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from springboard import image, spec, validation
@@ -38,8 +38,8 @@ def with_value(path: str, value: Any) -> dict[str, Any]:
     here: Any = made
     parts = path.replace("[", ".").replace("]", "").split(".")
     for part, following in pairwise(parts):
-        key = int(part) if part.isdigit() else part
-        here = here[key] if isinstance(here, list) else here.setdefault(key, [{}] if following.isdigit() else {})
+        empty: Any = [{}] if following.isdigit() else {}
+        here = here[int(part)] if isinstance(here, list) else here.setdefault(part, empty)
     last = parts[-1]
     here[int(last) if last.isdigit() else last] = value
     return made
@@ -336,6 +336,7 @@ places = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(places, anything)
 def test_nothing_breaks_validation(path: str, value: Any) -> None:
     raw = with_value(path, value)
@@ -348,6 +349,7 @@ def test_nothing_breaks_validation(path: str, value: Any) -> None:
         assert not any(character < " " for character in error.field + error.message + error.remedy + error.value)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_nothing_breaks_image_names(text: str) -> None:
     found = None

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from functions.api.app import respond
+from api.app import respond
 from springboard.aws.ecr import Found
 from springboard.aws.route53 import Zone
 from springboard.errors import ConflictError

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.api import log
-from functions.api.app import respond
+from api import log
+from api.app import respond
 from tests.steps.api.fakes import ALICE, Client, FakeWorld, document, event
 
 if TYPE_CHECKING:

@@ -65,14 +65,16 @@ class TestCreate:
         assert reply.status == 422
         assert reply.document["errors"][0]["field"] == "metadata.name"
 
-    def test_a_start_that_fails_loses_nothing(self, call: Client, world: FakeWorld) -> None:
+    def test_a_start_that_fails_loses_nothing(
+        self, call: Client, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The record holds the operation, and the sweep starts it."""
         from springboard.errors import ThrottledError  # noqa: PLC0415
 
         def start(*_: object) -> str:
             raise ThrottledError("StartExecution answered ThrottlingException")
 
-        world.states.start = start  # type: ignore[method-assign]
+        monkeypatch.setattr(world.states, "start", start)
         reply = call("POST", "/environments", document())
         assert reply.status == 202
         assert reply.document["status"]["operation"]["status"] == "Pending"
@@ -333,7 +335,7 @@ class TestDryRun:
 
 
 class TestList:
-    def test_pages(self, call: Client, world: FakeWorld) -> None:
+    def test_pages(self, call: Client) -> None:
         for number in range(5):
             created(call, f"shop-{number}")
         first = call("GET", "/environments", query="limit=2")
@@ -342,7 +344,25 @@ class TestList:
         last = call("GET", "/environments", query=f"limit=2&after={second.document['metadata']['continue']}")
         assert [item["metadata"]["name"] for item in last.document["items"]] == ["shop-4"]
         assert "continue" not in last.document["metadata"]
-        assert world.site.ownership == "role"
+        assert len(call("GET", "/environments").document["items"]) == 5
+
+    def test_a_cursor_names_nobody_elses(self, call: Client) -> None:
+        created(call, "aaa")
+        for name in ("bbb", "ccc"):
+            assert call("POST", "/environments", document(name), user=BOB).status == 202
+        created(call, "ddd")
+        first = call("GET", "/environments", query="limit=1").document
+        assert first["metadata"] == {"continue": "aaa"}
+        assert "continue" not in call("GET", "/environments", query="limit=1&after=aaa").document["metadata"]
+        assert "continue" not in call("GET", "/environments", query="limit=2", user=BOB).document["metadata"]
+
+    def test_many(self, call: Client, world: FakeWorld) -> None:
+        for number in range(120):
+            assert call("POST", "/environments", document(f"shop-{number:03}")).status == 202
+        pages = [call("GET", "/environments", query="limit=70").document]
+        pages.append(call("GET", "/environments", query=f"limit=70&after={pages[0]['metadata']['continue']}").document)
+        names = [item["metadata"]["name"] for page in pages for item in page["items"]]
+        assert names == sorted(world.store.pointers)
 
     @pytest.mark.parametrize(
         ("selector", "names"),

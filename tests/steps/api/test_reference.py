@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from functions.api import routes
+from api import routes
 from springboard import spec
 from tests.steps.api.fakes import document
 
