@@ -1,0 +1,108 @@
+"""Targets: what is attached and detached, and when the load balancer serves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from springboard.components import targets
+from springboard.components.contract import ABSENT, Ready, Waiting
+from springboard.components.targets import Health, Observed, Targets
+from tests.unit.components.records import SITE, environment
+
+
+def arn(name: str) -> str:
+    return f"arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/{name}/0123456789abcdef"
+
+
+DESIRED = targets.desired(environment(), SITE)
+NAME = DESIRED.target_groups["shop"]
+OURS = arn(NAME)
+FORMER, THEIRS = arn("sb-shop-zzzzzzzz"), arn("their-target-group")
+
+
+def seen(attached: dict[str, str], **other: Any) -> Observed:
+    observed = Observed(
+        arns={NAME: OURS}, attached={"asg": attached}, health={NAME: Health({"healthy": 3})}, beginning="sb-shop-"
+    )
+    return replace(observed, **other)
+
+
+def test_missing_is_attached_and_former_detached_and_foreign_left() -> None:
+    attach, detach = targets.changes(DESIRED, seen({FORMER: "Added", THEIRS: "Added"}))
+    assert isinstance(attach, targets.Attach)
+    assert isinstance(detach, targets.Detach)
+    assert (attach.arns, detach.arns) == ((OURS,), (FORMER,))
+
+
+def test_one_that_is_being_removed_is_attached_after_it_has_gone() -> None:
+    (change,) = targets.changes(DESIRED, seen({OURS: "Removing"}))
+    assert not change.possible
+
+
+def test_added_and_healthy_is_ready() -> None:
+    assert targets.changes(DESIRED, seen({OURS: "Added"})) == ()
+    assert isinstance(targets.condition(DESIRED, seen({OURS: "Added"})), Ready)
+
+
+def test_adding_is_not_enough() -> None:
+    assert isinstance(targets.condition(DESIRED, seen({OURS: "Adding"})), Waiting)
+
+
+@pytest.mark.parametrize(
+    ("states", "ready"),
+    [
+        ({"healthy": 3, "draining": 1}, True),
+        ({"healthy": 2, "initial": 1}, False),
+        ({"healthy": 2, "unhealthy": 1}, False),
+        ({"unused": 3}, False),
+        ({"draining": 3}, False),
+        ({}, False),
+    ],
+)
+def test_every_target_that_stays_has_to_be_healthy(states: dict[str, int], ready: bool) -> None:  # noqa: FBT001
+    health = {NAME: Health(states, ("Target.FailedHealthChecks (1)",))}
+    verdict = targets.condition(DESIRED, seen({OURS: "Added"}, health=health))
+    assert isinstance(verdict, Ready) is ready
+    if isinstance(verdict, Waiting):
+        assert "Target.FailedHealthChecks" in verdict.reason
+
+
+def test_healthy_targets_of_nodes_that_are_about_to_change_are_not_the_end() -> None:
+    assert isinstance(targets.condition(DESIRED, seen({OURS: "Added"}, replaced=True)), Waiting)
+
+
+def test_every_application_has_to_be_served() -> None:
+    both = targets.desired(
+        environment(
+            apps=[{"name": "a", "image": "ghcr.io/acme/shop:1"}, {"name": "b", "image": "ghcr.io/acme/shop:1"}]
+        ),
+        SITE,
+    )
+    names = both.target_groups
+    assert len(set(names.values())) == 2
+    observed = Observed(
+        arns={name: arn(name) for name in names.values()},
+        attached={"asg": {arn(name): "Added" for name in names.values()}},
+        health={names["a"]: Health({"healthy": 3}), names["b"]: Health({"unhealthy": 3})},
+        beginning="sb-shop-",
+    )
+    verdict = targets.condition(both, observed)
+    assert isinstance(verdict, Waiting)
+    assert verdict.reason.startswith("b: 0 of 3")
+
+
+def test_removal_detaches_all_of_ours_and_waits_until_they_are_gone() -> None:
+    (change,) = targets.changes(ABSENT, seen({OURS: "InService", THEIRS: "Added"}))
+    assert isinstance(change, targets.Detach)
+    assert change.arns == (OURS,)
+    assert isinstance(targets.condition(ABSENT, seen({OURS: "Removing"})), Waiting)
+    assert isinstance(targets.condition(ABSENT, seen({THEIRS: "Added"})), Ready)
+    assert isinstance(targets.condition(ABSENT, Observed()), Ready)
+
+
+def test_a_need_that_is_not_there_is_told() -> None:
+    waiting = Waiting("node_groups", "not named")
+    assert targets.condition(Targets({}), Observed(waiting=waiting)) == waiting
