@@ -22,6 +22,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("botocore", "urllib3", "samtranslator", "moto"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("samtranslator.metrics").setLevel(logging.ERROR)  # it warns that it sends none
     ended = threading.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: ended.set())
