@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ class Context:
     registry: Registry
     manager: Manager
     faults: Faults
+    # Names of Events by what they say, so that one that comes again is counted.
+    _recorded: dict[tuple[str, str, str], str] = dataclasses.field(default_factory=dict)
 
     def create(self, key: Key, namespace: str, obj: Obj, manager: str = CONTROLLER_MANAGER) -> Obj:
         """Create an object as a controller does."""
@@ -61,24 +64,26 @@ class Context:
         space = self.store.get(NAMESPACES, "", namespace)
         if space is None or is_terminating(space):
             return
-        uid = uid_of(about)
-        for (space_name, _), event in reversed(self.store.objects[EVENTS].items()):
-            same = (event.get("reason"), event.get("message"), event["involvedObject"].get("uid"))
-            if space_name == namespace and same == (reason, message, uid):
-                counted = {**event, "count": event["count"] + 1, "lastTimestamp": now()}
-                self.store.replace(EVENTS, {**counted, "metadata": dict(event["metadata"])})
-                return
+        same = (uid_of(about), reason, message)
+        found = self.store.get(EVENTS, namespace, self._recorded.get(same, ""))
+        if found is not None:
+            counted = {**found, "count": found["count"] + 1, "lastTimestamp": now()}
+            self.store.replace(EVENTS, {**counted, "metadata": dict(found["metadata"])})
+            return
         self._forget_old_events()
         source = {k: v for k, v in (("component", component), ("host", host)) if v}
         event = self._event(about, namespace, kind=kind, reason=reason, message=message, source=source)
         if field:
             event["involvedObject"]["fieldPath"] = field
-        self.store.create(EVENTS, event)
+        self._recorded[same] = name_of(self.store.create(EVENTS, event))
 
     def _forget_old_events(self) -> None:
         events = self.store.objects[EVENTS]
         if len(events) >= _EVENTS_KEPT:  # a genuine server forgets them after an hour
             self.store.remove(EVENTS, next(iter(events.values())))
+        if len(self._recorded) >= 2 * _EVENTS_KEPT:
+            names = {name for _, name in events}
+            self._recorded = {what: name for what, name in self._recorded.items() if name in names}
 
     @staticmethod
     def _event(about: Obj, namespace: str, *, kind: str, reason: str, message: str, source: Obj) -> Obj:
