@@ -46,8 +46,7 @@ _GATEWAY = {
     401: ("the API wants a signed request", "check your AWS credentials: `aws sts get-caller-identity`"),
     403: (
         "the API refuses these credentials",
-        "your IAM identity needs execute-api:Invoke on this API: the stack's output CallerPolicy is the policy to attach"
-        " (`springboard doctor` shows who you are)",
+        "your IAM identity needs execute-api:Invoke on it: attach the policy of the stack's output CallerPolicy",
     ),
     404: (
         "the address of the API leads nowhere",

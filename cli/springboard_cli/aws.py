@@ -79,7 +79,9 @@ class Account:
         found = self._guarded(lambda: self._session.get_config_variable("region"))
         if not found:
             raise CommandError(
-                "no region is chosen", "pass --region, set AWS_REGION, or configure one in the profile", code=Exit.INVALID
+                "no region is chosen",
+                "pass --region, set AWS_REGION, or configure one in the profile",
+                code=Exit.INVALID,
             )
         return str(found)
 
@@ -115,7 +117,9 @@ class Account:
         try:
             return act()
         except botocore.exceptions.ProfileNotFound as err:
-            raise CommandError(str(err), "`aws configure list-profiles` names those there are", code=Exit.INVALID) from err
+            raise CommandError(
+                str(err), "`aws configure list-profiles` names those there are", code=Exit.INVALID
+            ) from err
         except botocore.exceptions.ClientError as err:
             raise _refusal(err) from err
         except (botocore.exceptions.EndpointConnectionError, botocore.exceptions.HTTPClientError) as err:

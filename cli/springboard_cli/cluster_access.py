@@ -33,7 +33,9 @@ def entry(here: Session, document: Json) -> Json:
         )
     found = here.surroundings.find("aws")
     if found is None:
-        raise CommandError("the AWS CLI is not installed", "kubectl gets its tokens by `aws eks get-token`: install awscli")
+        raise CommandError(
+            "the AWS CLI is not installed", "kubectl gets its tokens by `aws eks get-token`: install awscli"
+        )
     unique = str(cluster.get("arn") or cluster["name"])
     region = str(document["status"].get("region") or here.account.region)
     return {
@@ -108,7 +110,9 @@ def _read(path: Path) -> Json:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
-        raise CommandError(f"{path} can't be read: {err}", "mend it, or set KUBECONFIG to another", code=Exit.FAILED) from err
+        raise CommandError(
+            f"{path} can't be read: {err}", "mend it, or set KUBECONFIG to another", code=Exit.FAILED
+        ) from err
     if present is None:
         return {}
     if not isinstance(present, dict) or not all(isinstance(present.get(key) or [], list) for key in _LISTS):

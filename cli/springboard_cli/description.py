@@ -122,7 +122,10 @@ def _head(document: Json, now: datetime) -> Iterator[str]:
         ("Owner", metadata.get("owner")),
         ("Created", f"{created} ({times.age(created, now)} ago)"),
         ("Generation", f"{metadata.get('generation')} (observed {status.get('observedGeneration')})"),
-        ("Protected", "yes" if document["spec"].get("deletionProtection", not document["spec"].get("ttlHours")) else "no"),
+        (
+            "Protected",
+            "yes" if document["spec"].get("deletionProtection", not document["spec"].get("ttlHours")) else "no",
+        ),
         ("Expires", status.get("expiresAt")),
         ("UID", metadata.get("uid")),
     )
@@ -204,7 +207,10 @@ def _operation(document: Json, now: datetime) -> Iterator[str]:
     yield from _table(
         "Steps",
         ("STEP", "STARTED", "TOOK", "ERROR"),
-        ((step["name"], step["startedAt"], _took(step, now), step.get("error", "")) for step in operation.get("steps", ())),
+        (
+            (step["name"], step["startedAt"], _took(step, now), step.get("error", ""))
+            for step in operation.get("steps", ())
+        ),
     )
 
 

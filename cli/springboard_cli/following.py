@@ -21,7 +21,9 @@ def to_the_end(here: Session, accepted: Answer, timeout: float, *, deletion: boo
         document = progress.follow(here, accepted, timeout)
     except KeyboardInterrupt:
         condition = " --for=delete" if deletion else ""
-        here.terminal.say(f"\nDetached; the work on {name} goes on. `springboard wait {name}{condition}` comes back to it.")
+        here.terminal.say(
+            f"\nDetached; the work on {name} goes on. `springboard wait {name}{condition}` comes back to it."
+        )
         if not deletion:
             here.terminal.say(f"`springboard cancel {name}` stops it, `springboard delete {name}` removes what exists.")
         raise

@@ -123,7 +123,7 @@ def root(
     stack: Annotated[
         str, typer.Option(envvar="SPRINGBOARD_STACK", help="Name of the Springboard stack.")
     ] = session.DEFAULT_STACK,
-    _version: Annotated[
+    _version: Annotated[  # noqa: FBT002 - an option of the command line, not an argument of a caller
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:

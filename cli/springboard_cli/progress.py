@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.live import Live
 from rich.table import Table
@@ -87,7 +87,7 @@ class Plain:
         self._session = session
         self._shown: dict[str, tuple[str, str]] = {}
 
-    def __enter__(self) -> Plain:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -116,7 +116,7 @@ class LiveTable:
             console=session.terminal.err, get_renderable=self._table, refresh_per_second=2, vertical_overflow="visible"
         )
 
-    def __enter__(self) -> LiveTable:
+    def __enter__(self) -> Self:
         self._live.__enter__()
         return self
 
@@ -221,9 +221,7 @@ def failure(document: Json, ended: str) -> CommandError:
     operation = document["status"].get("operation", {})
     kind = str(operation.get("kind", "operation")).lower()
     if ended == "Cancelled":
-        return CommandError(
-            f"{kind} of {name} was cancelled", f"`springboard retry {name}` goes on from what exists"
-        )
+        return CommandError(f"{kind} of {name} was cancelled", f"`springboard retry {name}` goes on from what exists")
     found = operation.get("failure", {})
     step, cause = found.get("step", ""), found.get("cause", "the cause was not recorded")
     return CommandError(

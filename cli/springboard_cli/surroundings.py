@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from springboard_cli import aws, dns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     import httpx
 
 
@@ -60,6 +61,11 @@ def ask(prompt: str) -> str:
     return sys.stdin.readline().strip()
 
 
+def can_ask() -> bool:
+    """Whether a person sits there."""
+    return sys.stdin.isatty()
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """The machine, AWS, and the network."""
@@ -73,5 +79,5 @@ class Surroundings:
     run: Callable[[Sequence[str], Mapping[str, str]], int] = run_program
     ask: Callable[[str], str] = ask
     name_servers: Callable[[str], frozenset[str] | None] = dns.name_servers
-    interactive: Callable[[], bool] = lambda: sys.stdin.isatty()
+    interactive: Callable[[], bool] = can_ask
     local_cloud: Callable[[], Any] | None = None  # springboard_local.process, or a stand-in

@@ -88,7 +88,7 @@ class _Loader(yaml.SafeLoader):
         """The tag of a node that has none."""
         if kind is yaml.ScalarNode:
             return _PLAIN if implicit[0] else _TEXT
-        return super().resolve(kind, value, implicit)
+        return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]  # PyYAML's stubs lack it
 
 
 def read(text: str | bytes, source: str) -> Document:
@@ -240,8 +240,7 @@ def text_of(path: Sequence[str | int]) -> str:
 
 def _is_free(path: Path) -> bool:
     return len(path) > len(_FREE) and all(
-        isinstance(part, int) if wanted is None else part == wanted
-        for wanted, part in zip(_FREE, path, strict=False)
+        isinstance(part, int) if wanted is None else part == wanted for wanted, part in zip(_FREE, path, strict=False)
     )
 
 

@@ -219,7 +219,9 @@ def _with_image(document: Json, image: str, wanted: str) -> list[Json]:
     apps: list[Json] = [dict(app) for app in document["spec"]["apps"]]
     known = [str(app.get("name", name)) for app in apps]
     if not wanted and len(apps) > 1:
-        raise CommandError(f"{name} has several applications", f"choose with --app: {', '.join(known)}", code=Exit.INVALID)
+        raise CommandError(
+            f"{name} has several applications", f"choose with --app: {', '.join(known)}", code=Exit.INVALID
+        )
     if wanted and wanted not in known:
         raise CommandError(f"{name} has no application {wanted}", f"it has {', '.join(known)}", code=Exit.INVALID)
     apps[known.index(wanted) if wanted else 0]["image"] = image

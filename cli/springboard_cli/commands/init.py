@@ -84,7 +84,9 @@ def _write(here: Session, file: str, text: str, *, force: bool) -> None:
         with Path(file).open("w" if force else "x", encoding="utf-8") as opened:
             opened.write(text)
     except FileExistsError as err:
-        raise CommandError(f"{file} exists", "pass --force to overwrite it, or --file for another", code=Exit.INVALID) from err
+        raise CommandError(
+            f"{file} exists", "pass --force to overwrite it, or --file for another", code=Exit.INVALID
+        ) from err
     except OSError as err:
         raise CommandError(f"{file}: {err.strerror}", code=Exit.INVALID) from err
     here.terminal.data(file)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from springboard_cli import cluster_access, session
-from springboard_cli.commands import options
+from springboard_cli.commands import options  # noqa: TC001 - Typer reads annotations at run time
 from springboard_cli.terminal import Format
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ def _reach(here: Session, document: Json) -> None:
         here.terminal.say("The endpoint is private; this machine counts as inside the local cloud's VPC.")
         return
     vpc = document["status"]["cluster"].get("vpcId", "its VPC")
-    here.terminal.say(f"The cluster's endpoint is private: it answers inside {vpc} alone. Reach it by a VPN or a peered")
-    here.terminal.say("network, from CloudShell in that VPC, or by Session Manager port forwarding; or name your public")
+    here.terminal.say(
+        f"The cluster's endpoint is private: it answers inside {vpc} alone. Reach it by a VPN or a peered"
+    )
+    here.terminal.say(
+        "network, from CloudShell in that VPC, or by Session Manager port forwarding; or name your public"
+    )
     here.terminal.say("addresses in spec.cluster.apiAccess.publicCidrs and apply.")

@@ -26,7 +26,9 @@ app = typer.Typer(
 def up(
     context: typer.Context,
     *,
-    port: Annotated[int | None, typer.Option(help="Where it answers; 5102, or any free one.", show_default=False)] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Where it answers; 5102, or any free one.", show_default=False)
+    ] = None,
     speed: Annotated[float, typer.Option(help="How many seconds pass there in one of ours.", min=0.1, max=10_000)] = 60,
     kubernetes: Annotated[str, typer.Option(help="embedded or real.")] = "embedded",
 ) -> None:

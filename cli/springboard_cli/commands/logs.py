@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from springboard_cli import cluster_access, session
-from springboard_cli.commands import options
+from springboard_cli.commands import options  # noqa: TC001 - Typer reads annotations at run time
 from springboard_cli.errors import CommandError, Exit
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from springboard_cli import description, session, times
-from springboard_cli.commands import options
+from springboard_cli.commands import options  # noqa: TC001 - Typer reads annotations at run time
 from springboard_cli.errors import NotFoundError
 from springboard_cli.terminal import Format, columns, names
 
@@ -137,7 +137,7 @@ def _row(document: Json, *, wide: bool, now: datetime | None) -> tuple[str, ...]
     )
     if not wide:
         return row
-    ready = next((each for each in status.get("conditions", ()) if each["type"] == "Ready"), {})
+    ready: Json = next((each for each in status.get("conditions", ()) if each["type"] == "Ready"), {})
     labels = ",".join(f"{key}={value}" for key, value in sorted(metadata.get("labels", {}).items()))
     return (*row, metadata.get("owner") or "-", labels or "-", ready.get("message") or "-")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import typer
+import typer  # noqa: TC002 - as options below
 
 from springboard_cli import session
-from springboard_cli.commands import options
+from springboard_cli.commands import options  # noqa: TC001 - Typer reads annotations at run time
 from springboard_cli.terminal import Format
 
 

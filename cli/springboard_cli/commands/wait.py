@@ -42,7 +42,9 @@ def wait(
 def _condition(text: str) -> tuple[str, str]:
     parts = text.split("=")
     if parts[0] != "condition" or len(parts) not in {2, 3} or not all(parts):
-        raise CommandError(f"--for={text}", "write condition=Ready, condition=Drifted=False, or delete", code=Exit.INVALID)
+        raise CommandError(
+            f"--for={text}", "write condition=Ready, condition=Drifted=False, or delete", code=Exit.INVALID
+        )
     return parts[1], parts[2] if len(parts) == 3 else "True"
 
 
