@@ -98,9 +98,9 @@ REFUSED = [
     ("spec.cluster.minVersion", 2, 'quote it: "2"'),
     ("metadata.labels.country", False, "quote it"),
     ("spec.apps[0].env.FLAG", True, "quote it"),
-    ("spec.apps[0].replicas", "3", ""),
-    ("spec.apps[0].replicas", 2.0, ""),
-    ("spec.deletionProtection", "false", ""),
+    ("spec.apps[0].replicas", "3", "remove the quotes"),
+    ("spec.apps[0].replicas", 2.5, "without a fraction"),
+    ("spec.deletionProtection", "false", "without quotes"),
     # B5 names
     ("metadata.name", "shop\n", "lower-case letters"),
     ("metadata.name", "\uff53hop", "lower-case letters"),
@@ -112,7 +112,7 @@ REFUSED = [
     ("metadata.name", "", "lower-case letters"),
     ("metadata.name", "shop.dev", "lower-case letters"),
     # B6 too long for what is derived
-    ("metadata.name", "a" * 25, ""),
+    ("metadata.name", "a" * 25, "at most 24"),
     ("spec.nodeGroups[0].name", "a" * 21, ""),
     ("spec.apps[0].name", "a" * 41, ""),
     # B7 names that lead elsewhere
@@ -171,24 +171,24 @@ REFUSED = [
     ("spec.apps[0].host", "a" * 60 + ".example.com", "choose a shorter name"),
     ("spec.apps[0].host", "shop..example.com", "labels of"),
     # B11 sizes
-    ("spec.apps[0].replicas", 10**9, ""),
-    ("spec.apps[0].replicas", -1, ""),
+    ("spec.apps[0].replicas", 10**9, "at most 1000"),
+    ("spec.apps[0].replicas", -1, "at least 1"),
     ("spec.apps[0].replicas", 0, ""),
-    ("spec.nodeGroups", [], ""),
+    ("spec.nodeGroups", [], "at least 1"),
     ("spec.nodeGroups[0].instanceTypes", [], ""),
     ("spec.nodeGroups[0].instanceTypes", ["m7i large"], "write it as EC2 does"),
     ("spec.nodeGroups[0].diskGiB", 10, ""),
     ("spec.apps[0].resources.cpu", "0", "at least 10m"),
     ("spec.apps[0].resources.memory", "8Mi", "at least 64Mi"),
     ("spec.apps[0].resources.memory", "1G", "as Kubernetes writes it"),
-    ("spec.apps[0].port", 80, ""),
+    ("spec.apps[0].port", 80, "at least 1024"),
     ("spec.apps", [], ""),
     # B12 versions
     ("spec.cluster.minVersion", "1.3x", "a minor version in quotes"),
     ("spec.cluster.minVersion", "v1.35", "a minor version in quotes"),
     ("spec.cluster.minVersion", "1.35.2", "a minor version in quotes"),
     # networks, times
-    ("spec.ingress.allowCidrs", ["10.0.0.1/8"], ""),
+    ("spec.ingress.allowCidrs", ["10.0.0.1/8"], "write 10.0.0.0/8"),
     ("spec.ingress.allowCidrs", ["::/0"], ""),
     ("spec.cluster.apiAccess.publicCidrs", ["10.0.0.0/8"], ""),
     ("spec.upgrades.window.timeZone", "Asia/Soul", "write it as"),
@@ -208,6 +208,7 @@ def test_a_wrong_value_is_named_with_a_way_out(path: str, value: Any, remedy: st
     assert len(found) == 1, found
     shown = path.replace("te\nam", "'te\\nam'")
     assert found[0].field.startswith(shown), found[0]
+    assert found[0].remedy, found[0]
     assert remedy in found[0].remedy, found[0]
     assert "\n" not in found[0].field + found[0].message + found[0].remedy + found[0].value
     assert found[0].value.isascii()
@@ -346,6 +347,7 @@ def test_nothing_breaks_validation(path: str, value: Any) -> None:
     assert checked.document is not None or checked.errors
     for error in checked.errors:
         assert error.message
+        assert error.remedy, error
         assert not any(character < " " for character in error.field + error.message + error.remedy + error.value)
 
 

@@ -85,6 +85,7 @@ def admit(
     if checked.sound(*_sizes(spec)) and len(types) == len(_type_names(spec)):
         found.errors += capacity.check(spec, types)
     _roles(world, spec, found)
+    _ingress(world, spec, found)
     apps = _apps(world, checked, document, architecture, previous, found=found)
     zone = _zone(world, spec, [app.host for app in apps], found) if checked.sound("spec.ingress.hostedZoneId") else None
     _warn(spec, found)
@@ -232,6 +233,26 @@ def _roles(world: World, spec: EnvironmentSpec, found: _Findings) -> None:
                 f"use a role {prefix}…",
                 app.role_arn[:100],
             )
+
+
+def _ingress(world: World, spec: EnvironmentSpec, found: _Findings) -> None:
+    """What the load balancer is given has to be where it is."""
+    site = world.site
+    if spec.ingress.access_logs and not site.access_logs_bucket:
+        found.wrong(
+            "spec.ingress.accessLogs",
+            "this stack has no bucket for access logs",
+            "deploy the stack with one, or write false",
+            "true",
+        )
+    arn = spec.ingress.certificate_arn
+    if arn is not None and not arn.startswith(f"arn:{site.partition}:acm:{site.region}:{site.account}:"):
+        found.wrong(
+            "spec.ingress.certificateArn",
+            f"is no certificate of account {site.account} in {site.region}",
+            "import or request it there; a load balancer takes certificates of its own region only",
+            arn[:100],
+        )
 
 
 # Applications

@@ -80,8 +80,9 @@ def check(raw: object) -> Checked:
             details = err.errors(include_url=False)
             errors += _news(details, left_out)
             left_out += [_path(_place(detail)) for detail in details]
+            gone: set[Location] = set()
             for detail in _last_first(details):
-                left_out += _mend(rest, _place(detail), missing=detail["type"] == "missing")
+                left_out += _mend(rest, _place(detail), gone, missing=detail["type"] == "missing")
         else:
             checked = Checked(document, (), tuple(left_out))
             errors += [error for error in rules.check(document) if checked.sound(error.field)]
@@ -120,8 +121,11 @@ def _place(detail: ErrorDetails) -> Location:
     return loc[:-1] if loc and loc[-1] == "[key]" else loc
 
 
-def _mend(rest: dict[str, Any], place: Location, *, missing: bool) -> list[str]:
-    """Make `rest` sound at one place; what else can't be judged any more is answered."""
+def _mend(rest: dict[str, Any], place: Location, gone: set[Location], *, missing: bool) -> list[str]:
+    """Make `rest` sound at one place; what else can't be judged any more is answered.
+
+    `gone` are the entries of lists that this round has removed: two mistakes in one entry remove it once.
+    """
     holder: Any = rest
     for part in place[:-1]:
         try:
@@ -130,7 +134,7 @@ def _mend(rest: dict[str, Any], place: Location, *, missing: bool) -> list[str]:
             return []  # gone with something around it
     key = place[-1]
     if missing and key not in _STAND_INS:
-        return _mend(rest, place[:-1], missing=False)
+        return _mend(rest, place[:-1], gone, missing=False)
     match holder, key:
         case dict(), str() if missing:
             holder[key] = deepcopy(_STAND_INS[key])
@@ -138,8 +142,9 @@ def _mend(rest: dict[str, Any], place: Location, *, missing: bool) -> list[str]:
             holder.pop(key, None)
         case list(), int() if place[-2] in _STAND_IN_ITEMS:
             holder[key] = deepcopy(_STAND_IN_ITEMS[str(place[-2])])
-        case list(), int():
+        case list(), int() if place not in gone:
             del holder[key]
+            gone.add(place)
             return [_path(place[:-1])]  # the items behind it have moved
     return []
 
@@ -190,13 +195,52 @@ def _words(detail: ErrorDetails, place: Location) -> tuple[str, str]:
         words = _not_text(detail["input"])
     elif kind == "string_pattern_mismatch":
         pattern = context.get("pattern", "what is allowed")
-        words = f"does not match {pattern}", _PATTERNS.get(str(place[-1]), "")
+        words = f"does not match {pattern}", _PATTERNS.get(str(place[-1]), "write it as the pattern says")
     elif kind == "literal_error":
         expected = str(context.get("expected", ""))
         words = f"is none of {expected}", _nearest_of(str(detail["input"]), expected)
+    elif kind in _BOUNDS:
+        message, remedy = _BOUNDS[kind]
+        words = message.format(**context), remedy.format(**context)
+    elif kind in _SHAPES:
+        words = _SHAPES[kind], _unquoted(kind, detail["input"])
     else:
-        words = _lower_first(detail["msg"]), ""
+        words = _lower_first(detail["msg"]), f"look at {_path(place[-1:])} in `springboard schema`"
     return words
+
+
+# By pydantic's kind of mistake; braces are filled with its context.
+_BOUNDS = {
+    "greater_than_equal": ("is below {ge}", "write at least {ge}"),
+    "less_than_equal": ("is above {le}", "write at most {le}"),
+    "string_too_short": ("is shorter than {min_length} characters", "write at least {min_length}"),
+    "string_too_long": ("is longer than {max_length} characters", "write at most {max_length}"),
+    "too_short": ("has fewer than {min_length} entries", "give at least {min_length}"),
+    "too_long": ("has more than {max_length} entries", "give at most {max_length}"),
+}
+_SHAPES = {
+    "int_type": "should be a whole number",
+    "bool_type": "should be true or false",
+    "list_type": "should be a list",
+    "dict_type": "should be an object",
+    "model_type": "should be an object",
+    "model_attributes_type": "should be an object",
+}
+
+
+def _unquoted(kind: str, given: object) -> str:
+    """What to write instead of a value of another shape."""
+    match kind, given:
+        case "int_type", str():
+            return "remove the quotes"
+        case "int_type", _:
+            return "write digits, without a fraction"
+        case "bool_type", _:
+            return "write true or false, without quotes"
+        case "list_type", _:
+            return "write [ ... ], or a line with - for each entry"
+        case _:
+            return "write its fields by name"
 
 
 def _not_text(given: object) -> tuple[str, str]:
@@ -214,7 +258,7 @@ def _not_text(given: object) -> tuple[str, str]:
         case None:
             return "is null, should be text", "write a text, or leave the field out"
         case _:
-            return "should be text", ""
+            return "should be text", "write one value"
 
 
 _PATTERNS = {
@@ -239,7 +283,7 @@ def _lower_first(message: str) -> str:
 
 def _nearest_of(given: str, expected: str) -> str:
     found = difflib.get_close_matches(given, re.findall(r"'([^']+)'", expected), n=1, cutoff=0.5)
-    return f"did you mean {found[0]}?" if found else ""
+    return f"did you mean {found[0]}?" if found else "choose one of them"
 
 
 def _nearest(place: Location) -> str:

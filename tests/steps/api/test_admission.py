@@ -165,6 +165,14 @@ def test_roles_outside_the_stacks_path(world: FakeWorld) -> None:
         assert error.field == "spec.apps[0].roleArn"
 
 
+def test_what_the_load_balancer_cannot_use(world: FakeWorld) -> None:
+    there = "arn:aws:acm:us-east-1:111122223333:certificate/1"
+    found = refused(world, ingress={"accessLogs": True, "certificateArn": there})
+    assert [error.field for error in found] == ["spec.ingress.accessLogs", "spec.ingress.certificateArn"]
+    logging = FakeWorld(access_logs_bucket="logs")
+    assert admit(logging, ingress={"accessLogs": True, "certificateArn": there.replace("us-east-1", "eu-west-1")})
+
+
 def test_default_hosts_that_are_too_long_for_a_certificate() -> None:
     world = FakeWorld(base_domain="a-rather-long-name-for-a-team.development.example.com", hosted_zone_id="")
     world.zones = [Zone("Z1", "example.com", private=False)]
