@@ -136,3 +136,13 @@ def test_access_policies_add_to_rbac(guarded: tuple[Cluster, list[Attributes]]) 
     asked.clear()
     assert cluster.request("GET", PODS).status == 200
     assert asked == []
+
+
+def test_a_labelled_role_adds_to_the_built_in_one(bare: Cluster) -> None:
+    bind(bare, "view")
+    path = "/apis/storage.k8s.io/v1/storageclasses"
+    assert bare.request("GET", path, token=DEVELOPER).status == 403
+    labels = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
+    rule = {"apiGroups": ["storage.k8s.io"], "resources": ["storageclasses"], "verbs": ["list"]}
+    bare.create(f"{RBAC}/clusterroles", {"metadata": {"name": "storage", "labels": labels}, "rules": [rule]})
+    assert bare.request("GET", path, token=DEVELOPER).status == 200

@@ -133,17 +133,23 @@ def node_object(spec: NodeSpec) -> Obj:
     }
 
 
-def set_node_conditions(status: Obj, *, ready: bool, reason: str) -> None:
-    """The conditions that a kubelet posts."""
+def set_node_conditions(status: Obj, *, ready: bool, reason: str, silent: str = "") -> None:
+    """The conditions that a kubelet posts; `silent` is the message about one that has stopped to."""
+    if silent:
+        for kind, _, _ in _PRESSURES:
+            set_condition(status, kind, "Unknown", "NodeStatusUnknown", silent, lastHeartbeatTime=now())
+        set_condition(status, "Ready", "Unknown", "NodeStatusUnknown", silent, lastHeartbeatTime=now())
+        return
     for kind, why, message in _PRESSURES:
         set_condition(status, kind, "False", why, message, lastHeartbeatTime=now())
     if ready:
-        set_condition(
-            status, "Ready", "True", "KubeletReady", "kubelet is posting ready status", lastHeartbeatTime=now()
-        )
+        why, message = "KubeletReady", "kubelet is posting ready status"
+        set_condition(status, "Ready", "True", why, message, lastHeartbeatTime=now())
     else:
-        message = reason if " " in reason else _NETWORK_NOT_READY
-        why = reason if reason and " " not in reason else "KubeletNotReady"
+        # A text with spaces is a message; a word is a reason.
+        worded = " " in reason
+        why = "KubeletNotReady" if worded or not reason else reason
+        message = reason if worded else _NETWORK_NOT_READY
         set_condition(status, "Ready", "False", why, message, lastHeartbeatTime=now())
 
 

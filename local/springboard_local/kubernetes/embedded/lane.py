@@ -189,9 +189,7 @@ class EmbeddedControlPlane(ControlPlane):
             self._ready[node.name] = ready, reason
             if self._store.get(NODES, "", node.name) is None:
                 body = bootstrap.node_object(node)
-                bootstrap.set_node_conditions(
-                    body["status"], ready=self._is_ready(node.name), reason=self._reason(node.name)
-                )
+                self._set_conditions(node.name, body["status"])
                 created = self._context.create(NODES, "", body, "kubelet")
                 bootstrap.create_lease(self._context, created)
                 text = f"Node {node.name} event: Registered Node {node.name} in Controller"
@@ -210,23 +208,20 @@ class EmbeddedControlPlane(ControlPlane):
 
         self._loop.call(change)
 
-    def _is_ready(self, name: str) -> bool:
-        return self._ready.get(name, (True, ""))[0] and self._faults.of_node(name) is None
-
-    def _reason(self, name: str) -> str:
+    def _set_conditions(self, name: str, status: Obj) -> None:
+        """Conditions as EKS last said, unless a fault keeps the kubelet silent."""
+        ready, reason = self._ready.get(name, (True, ""))
         fault = self._faults.of_node(name)
-        if fault is not None:
-            return fault.message or "Kubelet stopped posting node status."
-        return self._ready.get(name, (True, ""))[1]
+        silent = (fault.message or "Kubelet stopped posting node status.") if fault else ""
+        bootstrap.set_node_conditions(status, ready=ready, reason=reason, silent=silent)
 
     def _post_conditions(self, name: str) -> None:
         node = self._store.get(NODES, "", name)
         if node is None:
             return
-        before, ready, reason = is_ready(node), self._is_ready(name), self._reason(name)
-        self._registry.edit_status(
-            NODES, node, lambda s: bootstrap.set_node_conditions(s, ready=ready, reason=reason), "kubelet"
-        )
+        before = is_ready(node)
+        posted = self._registry.edit_status(NODES, node, lambda s: self._set_conditions(name, s), "kubelet")
+        ready = posted is not None and is_ready(posted)
         if before != ready:
             word, component = ("NodeReady", "kubelet") if ready else ("NodeNotReady", "node-controller")
             self._context.record(node, "Normal", word, f"Node {name} status is now: {word}", component)

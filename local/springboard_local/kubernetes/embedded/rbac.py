@@ -13,9 +13,11 @@ from springboard_local.kubernetes.embedded.objects import (
     ROLE_BINDINGS,
     ROLES,
     Obj,
+    labels_of,
     name_of,
     namespace_of,
 )
+from springboard_local.kubernetes.embedded.selectors import matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +93,13 @@ class RoleBasedAccess:
         return (role or {}).get("rules") or []
 
     def _cluster_rules(self, role: Obj) -> list[Obj]:
-        return list(role.get("rules") or ())
+        """A role's own rules, and those of the roles that it gathers by their labels."""
+        rules = list(role.get("rules") or ())
+        selectors = (role.get("aggregationRule") or {}).get("clusterRoleSelectors") or ()
+        for other in self._store.list(CLUSTER_ROLES) if selectors else ():
+            if other is not role and any(matches(selector, labels_of(other)) for selector in selectors):
+                rules += other.get("rules") or ()
+        return rules
 
     def decide(self, attributes: Attributes) -> tuple[bool, str]:
         """Whether RBAC allows a request, and why."""

@@ -75,7 +75,8 @@ class DaemonSets:
 
     def _fitting_nodes(self, daemon_set: Obj) -> list[str]:
         spec: Obj = dict(daemon_set["spec"]["template"]["spec"])
-        extra = [*daemon_tolerations(spec), {"key": "node.kubernetes.io/not-ready", "operator": "Exists"}]
+        conditions = ({"key": f"node.kubernetes.io/{c}", "operator": "Exists"} for c in ("not-ready", "unreachable"))
+        extra = [*daemon_tolerations(spec), *conditions]
         spec["tolerations"] = [*(spec.get("tolerations") or ()), *extra]
         return [name_of(node) for node in self._store.list(NODES) if not admits_node(spec, node)]
 

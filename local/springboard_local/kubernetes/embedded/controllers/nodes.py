@@ -11,6 +11,7 @@ from springboard_local.kubernetes.embedded.objects import (
     NODES,
     PODS,
     Obj,
+    find_condition,
     is_ready,
     is_terminating,
     name_of,
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from springboard_local.kubernetes.embedded.store import Change
 
 NOT_READY = "node.kubernetes.io/not-ready"
+UNREACHABLE = "node.kubernetes.io/unreachable"
 UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
-_OWN_TAINTS = frozenset({NOT_READY, UNSCHEDULABLE})
+_OWN_TAINTS = frozenset({NOT_READY, UNREACHABLE, UNSCHEDULABLE})
 
 
 class Nodes:
@@ -76,7 +78,7 @@ class Nodes:
         if node.get("spec", {}).get("unschedulable"):
             wanted.append({"key": UNSCHEDULABLE, "effect": "NoSchedule"})
         if not is_ready(node):
-            wanted += [{"key": NOT_READY, "effect": "NoSchedule"}, {"key": NOT_READY, "effect": "NoExecute"}]
+            wanted += [{"key": _taint_key(node), "effect": effect} for effect in ("NoSchedule", "NoExecute")]
         found: list[Obj] = node["spec"].get("taints") or []
         added = {(t["key"], t["effect"]): t.get("timeAdded") for t in found}
         taints = [t for t in found if t["key"] not in _OWN_TAINTS]
@@ -92,7 +94,7 @@ class Nodes:
         self._context.registry.edit(NODES, node, change)
 
     def _evict_from(self, node: Obj, since: float) -> None:
-        taint = {"key": NOT_READY, "effect": "NoExecute"}
+        taint = {"key": _taint_key(node), "effect": "NoExecute"}
         elapsed = self._context.manager.now() - since + TICK
         waits = []
         for pod in self._store.list(PODS, "", lambda p: node_of(p) == name_of(node) and not is_terminating(p)):
@@ -111,3 +113,9 @@ class Nodes:
         text = f"Marking for deletion Pod {namespace_of(pod)}/{name_of(pod)}"
         self._context.record(pod, "Normal", "TaintManagerEviction", text, "taint-eviction-controller")
         self._context.remove(PODS, pod)
+
+
+def _taint_key(node: Obj) -> str:
+    """Silent nodes are unreachable, the others that aren't ready say so themselves."""
+    ready = find_condition(node, "Ready")
+    return UNREACHABLE if ready and ready["status"] == "Unknown" else NOT_READY
