@@ -36,6 +36,11 @@ class Eks(Adapter):
         """DeleteCluster."""
         self.find("delete_cluster", name=name)
 
+    def updates(self, name: str, **of: str) -> list[dict[str, Any]]:
+        """ListUpdates and DescribeUpdate of a cluster, or of its `nodegroupName`; the last ten that are listed."""
+        listed = self.call("list_updates", name=name, maxResults=10, **of)["updateIds"]
+        return [self.call("describe_update", name=name, updateId=each, **of)["update"] for each in listed]
+
     def tag(self, arn: str, tags: dict[str, str]) -> None:
         """TagResource."""
         self.call("tag_resource", resourceArn=arn, tags=tags)

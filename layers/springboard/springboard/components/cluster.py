@@ -23,8 +23,9 @@ from springboard.components.contract import (
     Waiting,
 )
 from springboard.components.idempotency import token
+from springboard.components.updates import FailedUpdate, failed_update
 from springboard.errors import NotOursError, RefusedError
-from springboard.record import OperationKind, text
+from springboard.record import OperationKind, OperationStatus, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,6 +49,7 @@ _REMEDIES = {
     "VpcNotFound": "the VPC is gone: delete the environment",
 }
 _REMEDY = "look at the cluster's health in the EKS console, then `springboard retry` deletes the cluster and creates it"
+_UPDATE_REMEDY = "mend the cause, then `springboard retry` asks for the update again"
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class Observed(Observation):
     log_group: LogGroup | None = None
     log_group_seen: bool = False  # a busy cluster's log group is not looked at: nothing could be done
     foreign: str = ""  # the ARN of a cluster of our name that is somebody else's
+    failed: FailedUpdate | None = None  # an update that this operation asked for
     retrying: bool = False  # a retry found a cluster that had failed before it began
     label_keys: tuple[str, ...] = field(default=(), kw_only=True)  # labels that we set earlier, from the record
 
@@ -195,6 +198,8 @@ def changes(desired: Cluster | Absent, observed: Observed) -> Sequence[Change]:
             f"the cluster {desired.name} exists ({observed.foreign}) and was not made for this environment",
             "choose another environment name, or delete that cluster if nobody needs it",
         )
+    if observed.failed:
+        return tuple(_log_group(desired, observed))
     return (*_log_group(desired, observed), *_cluster(desired, observed))
 
 
@@ -205,9 +210,9 @@ def condition(desired: Cluster | Absent, observed: Observed) -> Verdict:
         return _removed(observed)
     if found is None:
         return Waiting("cluster", "the control plane is not there yet")
-    if found.status == "FAILED" or (found.status == "ACTIVE" and found.issues):
-        cause = _told(found.issues) or "EKS says that the control plane FAILED"
-        return Failed(cause, *_way_out(found.issues))
+    failure = _failure(found, observed.failed)
+    if failure:
+        return failure
     if found.status != "ACTIVE":
         after = 0 if found.status == "CREATING" else _UPDATE_POLL
         return Waiting("cluster", f"EKS says that the control plane is {found.status}", after)
@@ -226,11 +231,15 @@ def observe(world: World, environment: Environment) -> Observed:
         foreign, described = described["arn"], None
     found = _found(described) if described else None
     busy = found is not None and found.status in _BUSY
+    differs = (
+        found is not None and found.status == "ACTIVE" and any(_differences(desired(environment, world.site), found))
+    )
     return Observed(
         cluster=found,
         log_group=None if busy or foreign else _found_log_group(world, environment, tags=found is None),
         log_group_seen=not busy and not foreign,
         foreign=foreign,
+        failed=failed_update(world.eks.updates(name), environment) if differs and _running(environment) else None,
         retrying=found is not None and _failed_before(found, environment),
         label_keys=tuple(environment.facts.get("cluster", {}).get("labelKeys", ())),
     )
@@ -456,6 +465,15 @@ def _removed(observed: Observed) -> Verdict:
     return Ready("Gone")
 
 
+def _failure(found: Found, update: FailedUpdate | None) -> Failed | None:
+    """An update that failed, a creation that failed, or an issue of a living control plane."""
+    if update:
+        return Failed(update.cause, _UPDATE_REMEDY, update.code)
+    if found.status == "FAILED" or (found.status == "ACTIVE" and found.issues):
+        return Failed(_told(found.issues) or "EKS says that the control plane FAILED", *_way_out(found.issues))
+    return None
+
+
 def _told(issues: tuple[tuple[str, str], ...]) -> str:
     return "; ".join(f"{code}: {message}" for code, message in issues)
 
@@ -466,6 +484,10 @@ def _way_out(issues: tuple[tuple[str, str], ...]) -> tuple[str, str]:
         if code in _REMEDIES:
             return _REMEDIES[code], code
     return _REMEDY, issues[0][0] if issues else "ClusterFailed"
+
+
+def _running(environment: Environment) -> bool:
+    return environment.operation is not None and environment.operation.status is OperationStatus.RUNNING
 
 
 def _failed_before(found: Found, environment: Environment) -> bool:

@@ -14,6 +14,7 @@ from springboard.components import cluster
 from springboard.components.addons import CNI
 from springboard.components.contract import Absent, Action, Change, Effect, Failed, Observation, Ready, Verdict, Waiting
 from springboard.components.idempotency import token
+from springboard.components.updates import FailedUpdate, failed_update
 from springboard.errors import NotOursError
 from springboard.record import OperationKind, OperationStatus
 
@@ -127,6 +128,7 @@ class Found:
     autoscaling_groups: tuple[str, ...]
     issues: tuple[tuple[str, str, tuple[str, ...]], ...]  # code, message, resource ids
     ours: bool
+    failed: FailedUpdate | None = None  # an update that the running operation asked for
     tries: int = 0  # by the running operation; 0: made by an earlier one
 
 
@@ -318,6 +320,7 @@ def learned(observed: Observed) -> Mapping[str, Any]:
                 "instanceTypes": list(group.instance_types),
                 "capacityType": group.capacity_type,
                 "autoScalingGroups": list(group.autoscaling_groups),
+                "failed": group.failed.cause if group.failed else "",
                 "issues": [f"{code}: {message}" for code, message, _ in group.issues],
             }
             for group in observed.groups
@@ -387,7 +390,7 @@ def _in_place(
 ) -> Iterator[Change]:
     """The configuration first, then the roll: EKS makes one update of a group at a time."""
     resource = f"managed node group {group.name}"
-    idle = found.status in _IDLE
+    idle = found.status in _IDLE and found.failed is None
     differences = _differences(group, found)
     if differences:
         yield UpdateGroup(
@@ -479,6 +482,9 @@ def _removed(observed: Observed) -> Verdict:
 
 def _failure(group: Found) -> Failed | None:
     """Whether waiting is of no use: a creation that is not tried again, or a cause that does not pass."""
+    if group.failed:
+        remedy = _REMEDIES.get(group.failed.code, _REMEDY)
+        return Failed(f"{group.name}: {group.failed.cause}", remedy, group.failed.code)
     lasting = [code for code, _, _ in group.issues if code not in _PASSING]
     given_up = group.status == "CREATE_FAILED" and group.tries > 0 and (lasting or group.tries >= TRIES)
     if not given_up and not (lasting and group.status in _IDLE):
@@ -536,12 +542,24 @@ def _with_needs(observed: Observed, world: World, environment: Environment) -> O
         return replace(
             observed, waiting=Waiting("firewall", f"the security group {ingress} is not there yet", after=_NEED_POLL)
         )
+    observed = replace(observed, groups=tuple(_with_failure(world, environment, group) for group in observed.groups))
     templates = (_template(world, group.template) for group in idle)  # a missing group's is looked at when it is made
     return replace(
         observed,
         templates=tuple(template for template in templates if template),
         security_group_ids=tuple(sorted((known.security_group_id, ingress_id))),
     )
+
+
+def _with_failure(world: World, environment: Environment, group: Found) -> Found:
+    """With the failure of an update, where this operation has asked for one: it has seen the group UPDATING."""
+    facts = environment.facts.get("node_groups", {})
+    asked = {each["name"] for each in facts.get("groups", ()) if each["status"] == "UPDATING" or each.get("failed")}
+    if not group.ours or group.status not in _IDLE or group.name not in asked or not _running(environment):
+        return group
+    cluster_name = naming.cluster(world.site.prefix, environment.name)
+    updates = world.eks.updates(cluster_name, nodegroupName=group.name)
+    return replace(group, failed=failed_update(updates, environment))
 
 
 def _known_template(environment: Environment, group: Group, found: Found) -> bool:
