@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from itertools import islice
@@ -37,9 +38,10 @@ def create(world: World, request: Request, _variables: Mapping[str, str]) -> Ans
 
 def _create(world: World, request: Request, raw: Any) -> Answer:  # noqa: ANN401 - any JSON value
     entropy = idempotency.entropy(request)
-    admitted = admission.admit(
-        world, raw, caller=request.caller, now=request.now, uid=str(uuid.UUID(bytes=entropy[:16], version=4))
-    )
+    former = world.store.by_uid(_uid(entropy)) if "idempotency-key" in request.headers else None
+    if former is not None and former.deleted_at is not None:
+        entropy = os.urandom(32)  # what this key once made is gone: its answer is no longer kept, this is a new wish
+    admitted = admission.admit(world, raw, caller=request.caller, now=request.now, uid=_uid(entropy))
     environment = admitted.environment
     if request.dry_run:
         return Answer(200, preview.of(world, admitted, None))
@@ -56,6 +58,10 @@ def _create(world: World, request: Request, raw: Any) -> Answer:  # noqa: ANN401
     work.start(world, environment, operation)
     created = world.store.by_uid(environment.uid) or environment
     return _accepted(world, created, admitted.warnings)
+
+
+def _uid(entropy: bytes) -> str:
+    return str(uuid.UUID(bytes=entropy[:16], version=4))
 
 
 def _taken(world: World, request: Request, name: str, present: Environment | None) -> ConflictError:

@@ -110,6 +110,17 @@ class TestIdempotency:
         assert again.document["metadata"]["uid"] == first.document["metadata"]["uid"]
         assert again.document["status"]["operation"]["id"] == first.document["status"]["operation"]["id"]
 
+    def test_a_key_outlives_what_it_made(self, call: Client, world: FakeWorld) -> None:
+        """A day later the answer is forgotten, the environment deleted: the same POST is a new wish."""
+        first = call("POST", "/environments", document(), headers=KEY)
+        uid = first.document["metadata"]["uid"]
+        world.store.answers.clear()
+        del world.store.pointers["shop"]
+        world.store.environments[uid] = replace(world.store.environments[uid], deleted_at=NOW)
+        again = call("POST", "/environments", document(), headers=KEY)
+        assert again.status == 202
+        assert again.document["metadata"]["uid"] != uid
+
     def test_a_refusal_is_not_kept(self, call: Client, world: FakeWorld) -> None:
         images, world.images = world.images, {}
         assert call("POST", "/environments", document(), headers=KEY).status == 422
