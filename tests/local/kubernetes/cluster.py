@@ -67,10 +67,13 @@ class Cluster:
         *,
         token: str = ADMIN,
         media_type: str = "application/json",
+        accept: str = "application/json",
         **query: str,
     ) -> Answer:
         """One request, and the controllers done with what follows from it."""
-        headers = {"Content-Type": media_type} | ({"Authorization": f"Bearer {token}"} if token else {})
+        headers = {"Content-Type": media_type, "Accept": accept} | (
+            {"Authorization": f"Bearer {token}"} if token else {}
+        )
         content = None if body is None else json.dumps(body)
         response = self._http.request(method, path, headers=headers, content=content, params=query)
         self.settle()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -54,6 +55,28 @@ def test_a_stopped_control_plane_frees_its_port_even_with_a_watch_open(bare: Clu
         assert all(event["type"] == "ADDED" for event in events)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_closed_lane_refuses_what_comes_late(lane: EmbeddedLane) -> None:
+    plane = lane.start("late", "1.35", review=USERS.get, allow=deny, pod_start=lambda: 1.0)
+    lane.close()
+    lane.close()
+    with pytest.raises(RuntimeError):
+        plane.nodes()
+
+
+def test_threads_may_call_at_the_same_time(bare: Cluster) -> None:
+    def work(number: int) -> None:
+        for turn in range(10):
+            manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"}, "data": {}}
+            bare.plane.apply({**manifest, "data": {f"thread-{number}": str(turn)}})
+            bare.plane.apply({**manifest, "metadata": {"name": f"own-{number}-{turn}"}})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    bare.settle()
+    names = [i["metadata"]["name"] for i in bare.get("/api/v1/namespaces/default/configmaps")["items"]]
+    assert len([n for n in names if n.startswith("own-")]) == 80
 
 
 def test_every_namespace_gets_its_service_account_and_root_certificate(bare: Cluster) -> None:

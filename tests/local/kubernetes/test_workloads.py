@@ -210,6 +210,9 @@ def test_a_job_runs_to_its_end(cluster: Cluster, clock: ManualClock) -> None:
     status = cluster.get("/apis/batch/v1/namespaces/default/jobs/migrate")["status"]
     assert status["succeeded"] == 1
     assert cluster.pods()[0]["status"]["phase"] == "Succeeded"
+    table = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    rows = cluster.request("GET", "/apis/batch/v1/namespaces/default/jobs", accept=table).body["rows"]
+    assert rows[0]["cells"][:3] == ["migrate", "Complete", "1/1"]
 
 
 def test_cascades_take_dependents_or_leave_them(cluster: Cluster, clock: ManualClock) -> None:

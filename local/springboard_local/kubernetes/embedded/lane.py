@@ -83,7 +83,11 @@ class Loop:
         if threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError("the event loop can't wait for itself")
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        except RuntimeError:  # the lane is closed: whoever comes late is told, and leaves nothing behind
+            work.close()
+            raise
         return future.result(_PATIENCE)
 
     def close(self) -> None:

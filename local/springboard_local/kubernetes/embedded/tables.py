@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from springboard_local.kubernetes.embedded.objects import (
     Obj,
     find_condition,
+    has_condition,
     is_terminating,
     labels_of,
     moment,
@@ -221,8 +222,7 @@ def _daemon_set(obj: Obj) -> list[Any]:
 
 def _job(obj: Obj) -> list[Any]:
     status = obj.get("status", {})
-    state = next((c["type"] for c in status.get("conditions") or () if c["status"] == "True"), "Running")
-    state = {"Complete": "Complete", "Failed": "Failed", "Suspended": "Suspended"}.get(state, "Running")
+    state = next((kind for kind in ("Complete", "Failed", "Suspended") if has_condition(obj, kind)), "Running")
     start, end = status.get("startTime"), status.get("completionTime")
     span = ""
     if start:
