@@ -75,7 +75,8 @@ class Calendar:
             if each.default:
                 return each
         settled = [each for each in supported if each.released <= day - timedelta(days=60)]
-        return (settled or list(supported) or [None])[-1]
+        latest = settled or list(supported)
+        return latest[-1] if latest else None
 
     def named(self, day: date) -> str:
         """The versions on offer, for people: 1.34, 1.35 (default), 1.36."""
