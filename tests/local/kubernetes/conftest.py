@@ -8,7 +8,7 @@ import pytest
 
 from springboard_local.clock import ManualClock
 from springboard_local.kubernetes.embedded import EmbeddedLane
-from tests.local.kubernetes.cluster import POD_START, USERS, Cluster, deny, node
+from tests.local.kubernetes.cluster import POD_START, Cluster, deny, node, review
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def lane(clock: ManualClock) -> Iterator[EmbeddedLane]:
 @pytest.fixture
 def bare(lane: EmbeddedLane, clock: ManualClock) -> Iterator[Cluster]:
     """A cluster without nodes."""
-    plane = lane.start("test", "1.35", review=USERS.get, allow=deny, pod_start=lambda: POD_START)
+    plane = lane.start("test", "1.35", review=review, allow=deny, pod_start=lambda: POD_START)
     clock.settle()
     cluster = Cluster(plane, clock.settle)
     yield cluster

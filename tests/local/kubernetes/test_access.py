@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.kubernetes.cluster import ADMIN, DEVELOPER, PODS, USERS, Cluster
+from tests.local.kubernetes.cluster import ADMIN, DEVELOPER, PODS, Cluster, review
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +117,7 @@ def guarded(lane: EmbeddedLane, clock: ManualClock) -> Iterator[tuple[Cluster, l
         asked.append(attributes)
         return attributes.user.username == "developer" and attributes.resource == "pods" and attributes.verb == "list"
 
-    plane = lane.start("guarded", "1.37", review=USERS.get, allow=allow, pod_start=lambda: 1.0)
+    plane = lane.start("guarded", "1.37", review=review, allow=allow, pod_start=lambda: 1.0)
     cluster = Cluster(plane, clock.settle)
     yield cluster, asked
     cluster.close()

@@ -13,10 +13,10 @@ from tests.local.kubernetes.cluster import (
     DEPLOYMENTS,
     PODS,
     SERVICES,
-    USERS,
     Cluster,
     deny,
     deployment,
+    review,
     service,
 )
 
@@ -327,7 +327,7 @@ def test_history_that_is_no_longer_kept_is_a_410(
     lane: EmbeddedLane, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "LOG_LENGTH", 20)
-    cluster = Cluster(lane.start("short", "1.35", review=USERS.get, allow=deny, pod_start=lambda: 1.0), clock.settle)
+    cluster = Cluster(lane.start("short", "1.35", review=review, allow=deny, pod_start=lambda: 1.0), clock.settle)
     page = cluster.get(CONFIG_MAPS.replace("/namespaces/default", ""), limit="1")
     for number in range(25):
         cluster.create(CONFIG_MAPS, {"metadata": {"name": f"c{number}"}})

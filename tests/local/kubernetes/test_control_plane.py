@@ -12,11 +12,11 @@ from tests.local.kubernetes.cluster import (
     DEPLOYMENTS,
     POD_START,
     SERVICES,
-    USERS,
     Cluster,
     deny,
     deployment,
     node,
+    review,
     service,
 )
 
@@ -39,7 +39,7 @@ def test_reports_the_version_as_eks_does_and_changes_it_in_place(bare: Cluster) 
 
 
 def test_clusters_share_a_process_but_nothing_else(lane: EmbeddedLane) -> None:
-    planes = [lane.start(n, "1.37", review=USERS.get, allow=deny, pod_start=lambda: 1.0) for n in ("a", "b")]
+    planes = [lane.start(n, "1.37", review=review, allow=deny, pod_start=lambda: 1.0) for n in ("a", "b")]
     planes[0].apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "only-in-a"}})
     assert planes[0].get("v1", "Namespace", "", "only-in-a")
     assert planes[1].get("v1", "Namespace", "", "only-in-a") is None
@@ -58,7 +58,7 @@ def test_a_stopped_control_plane_frees_its_port_even_with_a_watch_open(bare: Clu
 
 
 def test_a_closed_lane_refuses_what_comes_late(lane: EmbeddedLane) -> None:
-    plane = lane.start("late", "1.35", review=USERS.get, allow=deny, pod_start=lambda: 1.0)
+    plane = lane.start("late", "1.35", review=review, allow=deny, pod_start=lambda: 1.0)
     lane.close()
     lane.close()
     with pytest.raises(RuntimeError):

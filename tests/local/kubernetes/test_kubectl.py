@@ -9,7 +9,7 @@ import pytest
 
 from springboard_local.clock import ScaledClock
 from springboard_local.kubernetes.embedded import EmbeddedLane
-from tests.local.kubernetes.cluster import USERS, deny, kubeconfig, node
+from tests.local.kubernetes.cluster import deny, kubeconfig, node, review
 from tests.local.kubernetes.conformance.runner import Outcome, differences, normalise, run
 
 KUBECTL = str(Path(sys.executable).parent / "kubectl")
@@ -20,7 +20,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
     """The whole script, run once on a fast clock."""
     clock = ScaledClock(speed=200)
     lane = EmbeddedLane(clock)
-    plane = lane.start("kubectl", "1.37", review=USERS.get, allow=deny, pod_start=lambda: 10.0)
+    plane = lane.start("kubectl", "1.37", review=review, allow=deny, pod_start=lambda: 10.0)
     for number in (1, 2, 3):
         plane.add_node(node(number), ready=True)
     path = tmp_path_factory.mktemp("kubectl") / "config"
