@@ -129,20 +129,23 @@ FIELD_LABELS: dict[str, frozenset[str]] = {
 _ZERO = {"spec.unschedulable": "false", "spec.hostNetwork": "false"}
 
 
-def parse_field_selector(text: str, kind: str) -> Callable[[Obj], bool]:
+def parse_field_selector(text: str, kind: str, resource: str = "") -> Callable[[Obj], bool]:
     """`metadata.name=x,status.phase!=Running` as a test of objects; 400 for a field the kind can't be selected by."""
     terms: list[tuple[str, str, bool]] = []
     allowed = FIELD_LABELS.get(kind, frozenset()) | {"metadata.name", "metadata.namespace"}
     for part in filter(None, text.split(",")):
-        negated = "!=" in part
         if "=" not in part:
             raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
-        path, value = part.split("!=" if negated else "=", 1)
+        wanted = "!=" not in part
+        path, value = part.split("=" if wanted else "!=", 1)
         if path.strip() not in allowed:
-            raise bad_request(f'Unable to find "" that match label selector "", field selector "{text}": '
-                              f'field label not supported: {path.strip()}')  # fmt: skip
-        terms.append((path.strip(), value.lstrip("=").strip(), negated))
-    return lambda obj: (
-        all((_read(obj, p) or _ZERO.get(p, "")) == v or n for p, v, n in terms if not n)
-        and all((_read(obj, p) or _ZERO.get(p, "")) != v for p, v, n in terms if n)
-    )
+            raise bad_request(
+                f'Unable to find "{resource}" that match label selector "", field selector "{text}": '
+                f"field label not supported: {path.strip()}"
+            )
+        terms.append((path.strip(), value.lstrip("=").strip(), wanted))
+
+    def selects(obj: Obj) -> bool:
+        return all(((_read(obj, path) or _ZERO.get(path, "")) == value) == wanted for path, value, wanted in terms)
+
+    return selects

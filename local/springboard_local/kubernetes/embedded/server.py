@@ -321,7 +321,9 @@ class ApiServer:
     def _filter(self, call: Call) -> Callable[[Obj], bool]:
         query = call.request.query
         by_label = parse_label_selector(query.get("labelSelector", ""))
-        by_field = parse_field_selector(query.get("fieldSelector", ""), call.resource.kind)
+        group_version = call.resource.api_version if call.resource.group else f"/{call.resource.version}"
+        shown = f"{group_version}, Resource={call.resource.plural}"
+        by_field = parse_field_selector(query.get("fieldSelector", ""), call.resource.kind, shown)
         return lambda obj: by_label(labels_of(obj)) and by_field(obj)
 
     def _list(self, call: Call) -> web.Response:
