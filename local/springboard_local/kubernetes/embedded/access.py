@@ -99,7 +99,8 @@ class Access:
         if kind == "SelfSubjectRulesReview":
             return {**obj, "status": self._rules(user, spec.get("namespace", ""))}
         if kind in ("SubjectAccessReview", "LocalSubjectAccessReview"):
-            user = User(spec.get("user", ""), tuple(spec.get("groups") or ()), spec.get("uid", ""))
+            extra = {name: tuple(values) for name, values in (spec.get("extra") or {}).items()}
+            user = User(spec.get("user", ""), tuple(spec.get("groups") or ()), spec.get("uid", ""), extra)
         allowed, reason = await self.authorize(_attributes(user, spec, namespace))
         status: Obj = {"allowed": allowed}
         return {**obj, "status": {**status, "reason": reason} if reason else status}
