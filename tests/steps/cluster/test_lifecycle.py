@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from springboard import naming
+from springboard.components import workload
 from springboard.components.contract import Failed, Waiting
 from springboard.record import OperationKind
+from springboard_local.services.eks import control_plane
 from tests.steps.cluster.driver import IMAGE, Driver
 
 if TYPE_CHECKING:
@@ -84,32 +86,52 @@ def test_an_environment_is_made_changed_and_taken_away_without_a_trace(driver: D
     driver.end()
     assert driver.environment.facts["workload"]["apps"][0]["availableReplicas"] == 3
 
+    plane = control_plane(name)
+    assert plane is not None
+    plane.inject(
+        {"kind": "Image", "match": "*", "reason": "CrashLoopBackOff", "log": "No DataSource.\nAction:\nAdd one."}
+    )
+    driver.change(apps=[{"image": f"{IMAGE}:3", "env": {"A": "2"}}])
+    driver.begin(OperationKind.UPDATE)
+    driver.step("workload")
+    driver.clock.advance(120)
+    verdict = driver.step("workload").verdict
+    assert isinstance(verdict, Waiting)
+    assert "CrashLoopBackOff" in verdict.reason
+    reports = workload.diagnose(driver.world, driver.environment)
+    assert {(each["description"], each["action"]) for each in reports} == {("No DataSource.", "Add one.")}
+
     remove(driver)
     assert left(driver) == []
 
 
-def test_killed_steps_are_taken_up_and_nothing_is_made_twice(driver: Driver, site: Site) -> None:
+def test_killed_steps_are_taken_up_and_what_leaves_the_spec_leaves_the_cluster(driver: Driver) -> None:
+    app, group = {"name": "one", "image": f"{IMAGE}:1"}, {"name": "workers", "size": 1}
+    others = {"apps": [app, {**app, "name": "two"}], "nodeGroups": [group, {**group, "name": "others"}]}
+    driver.change(**others, deletionProtection=False)
     driver.begin(OperationKind.CREATE)
     driver.ensure("firewall")
-    before = driver.environment
-    driver.step("cluster")
-    driver.environment = before  # the step was killed before it wrote what it had learned
-    driver.ensure("cluster")
-    driver.ensure("access")
-    before = driver.environment
-    driver.step("addons")
-    driver.environment = before
-    driver.ensure("addons", "node_groups")
-    calls = driver.world.calls
-    assert calls["eks:CreateCluster"] == 1
-    assert calls["eks:CreateNodegroup"] == 1
-    assert calls["ec2:CreateLaunchTemplate"] == 1
-    assert calls["eks:CreateAddon"] == 5
-    assert driver.plan("cluster") == ()
+    for name in ("cluster", "addons"):
+        before = driver.environment
+        driver.step(name)
+        driver.environment = before  # the step was killed before it wrote what it had learned
+        driver.ensure(*(("cluster", "access") if name == "cluster" else ("addons", "node_groups", "workload")))
+    made = {call: count for call, count in driver.world.calls.items() if ":Create" in call and "eks" in call}
+    assert made == {
+        "eks:CreateCluster": 1,
+        "eks:CreateAccessEntry": 2,
+        "eks:CreateAddon": 5,
+        "eks:CreateNodegroup": 2,
+    }
     driver.end()
+    driver.change(apps=[app], nodeGroups=[group], deletionProtection=False)
+    driver.begin(OperationKind.UPDATE)
+    driver.ensure(*INSIDE)
+    driver.end()
+    assert [app["name"] for app in driver.environment.facts["workload"]["apps"]] == ["one"]
+    assert [group["name"] for group in driver.environment.facts["node_groups"]["groups"]] == ["workers"]
     remove(driver)
     assert left(driver) == []
-    assert site.prefix == "sb"
 
 
 def test_a_cluster_of_somebody_else_is_left_alone(driver: Driver, site: Site) -> None:
@@ -136,22 +158,6 @@ def test_needs_that_are_not_there_are_named_not_stumbled_over(driver: Driver) ->
         assert isinstance(verdict, Waiting), name
         assert verdict.on in {"cluster", "node_groups"}, name
     assert not [call for call in driver.world.calls if ":Create" in call]
-
-
-def test_what_leaves_the_spec_leaves_the_cluster(driver: Driver) -> None:
-    app, group = {"name": "one", "image": f"{IMAGE}:1"}, {"name": "workers", "size": 1}
-    others = {"apps": [app, {**app, "name": "two"}], "nodeGroups": [group, {**group, "name": "others"}]}
-    driver.change(**others, deletionProtection=False)
-    make(driver)
-    assert len(driver.environment.facts["node_groups"]["groups"]) == 2
-    driver.change(apps=[app], nodeGroups=[group], deletionProtection=False)
-    driver.begin(OperationKind.UPDATE)
-    driver.ensure(*INSIDE)
-    driver.end()
-    assert [app["name"] for app in driver.environment.facts["workload"]["apps"]] == ["one"]
-    assert [group["name"] for group in driver.environment.facts["node_groups"]["groups"]] == ["workers"]
-    remove(driver)
-    assert left(driver) == []
 
 
 def test_without_a_cluster_removal_finds_nothing_to_do(driver: Driver) -> None:
