@@ -53,6 +53,22 @@ def left(driver: Driver) -> list[str]:
     ]
 
 
+def hand_replicas_over(driver: Driver) -> None:
+    """To an autoscaler and back."""
+    driver.change(
+        apps=[{"image": f"{IMAGE}:2", "autoscaling": {"minReplicas": 2, "maxReplicas": 6}, "env": {"A": "1"}}]
+    )
+    driver.begin(OperationKind.UPDATE)
+    driver.ensure("workload")
+    assert driver.environment.facts["workload"]["apps"][0]["replicas"] in {2, 3}  # never 1
+    driver.change(apps=[{"image": f"{IMAGE}:2", "replicas": 4, "env": {"A": "1"}}])
+    driver.begin(OperationKind.UPDATE)
+    driver.ensure("workload")
+    driver.end()
+    assert driver.environment.facts["workload"]["apps"][0]["availableReplicas"] == 4
+    assert driver.plan("workload") == ()
+
+
 def test_an_environment_is_made_changed_and_taken_away_without_a_trace(driver: Driver, site: Site) -> None:
     make(driver)
     name = naming.cluster(site.prefix, driver.environment.name)
@@ -86,6 +102,7 @@ def test_an_environment_is_made_changed_and_taken_away_without_a_trace(driver: D
     driver.end()
     assert driver.environment.facts["workload"]["apps"][0]["availableReplicas"] == 3
 
+    hand_replicas_over(driver)
     plane = control_plane(name)
     assert plane is not None
     plane.inject(

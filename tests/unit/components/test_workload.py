@@ -201,3 +201,15 @@ def test_facts_hold_no_variables() -> None:
     facts = workload.learned(seen(desired))
     assert facts["apps"][0]["availableReplicas"] == 2
     assert "hush" not in repr(facts)
+
+
+def test_replicas_are_held_while_an_autoscaler_takes_or_leaves_them() -> None:
+    fixed, scaled = wanted({"replicas": 4}), wanted({"autoscaling": {"minReplicas": 3, "maxReplicas": 6}})
+    taken = next(each for each in workload.changes(scaled, seen(fixed)) if isinstance(each, workload.ApplyObject))
+    given = next(each for each in workload.changes(fixed, seen(scaled)) if isinstance(each, workload.ApplyObject))
+    plain = next(
+        each
+        for each in workload.changes(fixed, seen(wanted({"replicas": 2})))
+        if isinstance(each, workload.ApplyObject)
+    )
+    assert (taken.handover, given.handover, plain.handover) == (4, 4, None)

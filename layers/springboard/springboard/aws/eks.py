@@ -10,6 +10,13 @@ from springboard.errors import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+_REMEDIES = {
+    "ResourceLimitExceededException": "ask AWS for a higher quota (Service Quotas, Amazon EKS), or delete what nobody"
+    " needs any more; then `springboard retry`",
+    "UnsupportedAvailabilityZoneException": "EKS has no capacity in one of the zones: deploy the stack with private"
+    " subnets in the zones that the cause names",
+}
+
 
 class Eks(Adapter):
     """Amazon EKS: what is there, as the service describes it, and the calls that change it.
@@ -18,6 +25,15 @@ class Eks(Adapter):
     """
 
     missing = frozenset({"ResourceNotFoundException"})
+
+    def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:
+        """As any adapter's; what EKS refuses for a limit comes with what to do about it."""
+        try:
+            return super().call(operation, **parameters)
+        except RefusedError as err:
+            if err.code not in _REMEDIES:
+                raise
+            raise RefusedError(err.message, _REMEDIES[err.code], code=err.code) from err
 
     def cluster(self, name: str) -> dict[str, Any] | None:
         """DescribeCluster."""

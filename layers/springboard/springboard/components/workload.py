@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from springboard.runtime import World
     from springboard.site import Site
 
+_HOLDER = "springboard-replicas"
 _NODES_POLL, _PODS_POLL = 60, 20  # seconds: while pods have nowhere to go, and while they start
 
 
@@ -90,10 +91,11 @@ class Observed(Observation):
 
 @dataclass(frozen=True, kw_only=True)
 class ApplyObject(Change):
-    """Server-side apply."""
+    """Server-side apply; `handover` keeps a Deployment's replicas while they change hands."""
 
     path: str
     manifest: Manifest
+    handover: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +203,7 @@ def apply(world: World, environment: Environment, change: Change) -> None:
     match change:
         case ApplyObject():
             kubernetes = world.kubernetes(known.name, known.endpoint, known.certificate_authority)
-            kubernetes.apply(change.path, change.manifest)
+            _apply_object(kubernetes, change)
         case DeleteObject():
             kubernetes = world.kubernetes(known.name, known.endpoint, known.certificate_authority)
             kubernetes.delete(change.path)
@@ -222,6 +224,22 @@ def apply(world: World, environment: Environment, change: Change) -> None:
             world.eks.delete_pod_identity(known.name, change.association)
         case _:
             raise TypeError(f"not a change of the workload: {change!r}")
+
+
+def _apply_object(kubernetes: Kubernetes, change: ApplyObject) -> None:
+    """Apply; replicas that pass between us and an autoscaler are held meanwhile by a manager for that alone.
+
+    A field that its only owner stops applying falls back to its default, and one replica is an outage; and what
+    an autoscaler has set is refused to us. So the holder takes replicas first, and lets them go when they are ours.
+    """
+    bare = {key: change.manifest[key] for key in ("apiVersion", "kind")}
+    bare["metadata"] = {key: change.manifest["metadata"].get(key) for key in ("name", "namespace")}
+    if change.handover is not None:
+        held = {**bare, "spec": {"replicas": change.handover}}
+        kubernetes.apply(change.path, held, manager=_HOLDER, force=True)
+    kubernetes.apply(change.path, change.manifest)
+    if change.handover is not None and "replicas" in change.manifest["spec"]:
+        kubernetes.apply(change.path, bare, manager=_HOLDER)
 
 
 def learned(observed: Observed) -> Mapping[str, Any]:
@@ -357,7 +375,18 @@ def _applied(desired: Workload, observed: Observed) -> Iterator[Change]:
                 _effect(manifest, found),
                 path=kind.path(desired.namespace, name),
                 manifest=manifest,
+                handover=_handover(manifest, found, scaled=("HorizontalPodAutoscaler", name) in observed.objects),
             )
+
+
+def _handover(manifest: Manifest, found: Manifest | None, *, scaled: bool) -> int | None:
+    """The replicas to hold where a Deployment gets an autoscaler, or loses one; None otherwise."""
+    if found is None or manifest["kind"] != "Deployment":
+        return None
+    wanted: int | None = manifest["spec"].get("replicas")
+    if scaled:
+        return wanted
+    return found["spec"].get("replicas") if wanted is None else None
 
 
 def _difference(manifest: Manifest, found: Manifest | None) -> str:

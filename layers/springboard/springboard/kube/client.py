@@ -58,9 +58,11 @@ class Kubernetes:
         items: list[dict[str, Any]] = self._object("GET", path, query=query).get("items") or []
         return items
 
-    def apply(self, path: str, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Server-side apply; what another field manager owns with another value is refused, never forced."""
-        query = [("fieldManager", FIELD_MANAGER), ("force", "false")]
+    def apply(
+        self, path: str, manifest: dict[str, Any], *, manager: str = FIELD_MANAGER, force: bool = False
+    ) -> dict[str, Any]:
+        """Server-side apply; without `force`, what another manager owns with another value is refused."""
+        query = [("fieldManager", manager), ("force", str(force).lower())]
         return self._object("PATCH", path, query=query, body=manifest, content_type=_APPLY)
 
     def delete(self, path: str) -> None:
