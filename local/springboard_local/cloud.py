@@ -35,6 +35,10 @@ REGION = "eu-west-1"
 ADMIN_ACCESS_KEY = "AKIALOCALSPRINGBOARD"
 ADMIN_SECRET_KEY = "local-springboard-administrator-not-secret"  # noqa: S105 - see above
 ADMIN_ARN = f"arn:aws:iam::{ACCOUNT}:root"
+# An IAM user with every right, whose keys `springboard local env` gives: EKS knows no root user.
+DEVELOPER = "developer"
+DEVELOPER_ACCESS_KEY = "AKIALOCALDEVELOPER00"
+DEVELOPER_SECRET_KEY = "local-springboard-developer-not-secret"  # noqa: S105 - see above
 
 # In the order in which they are installed; closed in the opposite order.
 SERVICES = (

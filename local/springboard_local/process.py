@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from springboard_local.cloud import ADMIN_ACCESS_KEY, ADMIN_SECRET_KEY, REGION
+from springboard_local.cloud import DEVELOPER_ACCESS_KEY, DEVELOPER_SECRET_KEY, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -211,8 +211,8 @@ def env(state: Path | None = None) -> dict[str, str | None]:
         raise NotStartedError("No local cloud runs here; start one with `springboard local up`.")
     return {
         "AWS_ENDPOINT_URL": found.endpoint,
-        "AWS_ACCESS_KEY_ID": ADMIN_ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": ADMIN_SECRET_KEY,
+        "AWS_ACCESS_KEY_ID": DEVELOPER_ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": DEVELOPER_SECRET_KEY,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",

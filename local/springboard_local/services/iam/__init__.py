@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 
-from springboard_local.cloud import ACCOUNT, ADMIN_ACCESS_KEY, ADMIN_SECRET_KEY
+from springboard_local.cloud import (
+    ACCOUNT,
+    ADMIN_ACCESS_KEY,
+    ADMIN_SECRET_KEY,
+    DEVELOPER,
+    DEVELOPER_ACCESS_KEY,
+    DEVELOPER_SECRET_KEY,
+    REGION,
+)
 from springboard_local.pipeline import ApiError, Denial, operation
 from springboard_local.services.iam.context import Keys, existing_tags, keys_of, principal_keys, resource_keys, tags_of
 from springboard_local.services.iam.dependents import ServiceLinkedRole, dependents, encrypted_with, table
@@ -86,16 +94,31 @@ class Credentials:
 
 
 def install(cloud: Cloud) -> None:
-    """Make the local cloud's fixed keys the account's administrator's."""
+    """Make the local cloud's fixed keys the account's administrator's, and the developer's."""
     global _enforced  # noqa: PLW0603 - one cloud per process, as moto's backends are
     _enforced = cloud.settings.enforce_iam
     register_administrator(ADMIN_ACCESS_KEY, ADMIN_SECRET_KEY)
     forget()
+    _make_developer()
 
 
 def reset(_: Cloud) -> None:
     """Forget the sessions; their keys are void with the account's roles."""
     forget()
+    _make_developer()
+
+
+def _make_developer() -> None:
+    """The user whose keys people work with, as they would on AWS; with every right, and fixed keys."""
+    iam = iam_backends[ACCOUNT]["aws"]
+    if DEVELOPER in iam.users:
+        return
+    user = iam.create_user(REGION, DEVELOPER)
+    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    user.put_policy("everything", json.dumps(everything))
+    key = user.create_access_key(prefix="AKIA")
+    key.access_key_id, key.secret_access_key = DEVELOPER_ACCESS_KEY, DEVELOPER_SECRET_KEY
+    iam.access_keys[DEVELOPER_ACCESS_KEY] = key
 
 
 # one call

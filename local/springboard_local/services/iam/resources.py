@@ -276,6 +276,17 @@ _EC2_PREFIXES = {
 }
 
 
+def _ids_of_names(call: Call, kind: str) -> list[str]:
+    """Launch templates may be given by name; EC2 looks them up before it asks IAM."""
+    names = _values(call.parameters, ("LaunchTemplateName",)) if kind == "launch-template" else []
+    if not names:
+        return []
+    from moto.ec2.models import ec2_backends  # noqa: PLC0415 - heavy, and needed for this alone
+
+    known = ec2_backends[ACCOUNT][call.region].launch_template_name_to_ids
+    return [known[name] for name in names if name in known]
+
+
 def _arn(call: Call, service: str, rest: str) -> str:
     return f"arn:aws:{service}:{call.region}:{ACCOUNT}:{rest}"
 
@@ -531,7 +542,7 @@ def _of_type(call: Call, word: str) -> list[str]:
     kind = word.rstrip("+").removesuffix("*")
     required = word.rstrip("+").endswith("*")
     if call.service == "ec2":
-        ids = _values(call.parameters, _EC2_IDS.get(kind, ()))
+        ids = _values(call.parameters, _EC2_IDS.get(kind, ())) or _ids_of_names(call, kind)
         if call.operation.startswith("Create") and kind.replace("-", "") in call.operation[6:].lower():
             ids = []  # the thing to be made
         return [_arn(call, "ec2", f"{kind}/{each}") for each in ids or ([_NEW] if required else [])]
