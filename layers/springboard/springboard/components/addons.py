@@ -81,7 +81,7 @@ class Found:
     configuration: Mapping[str, Any] = field(default_factory=dict)
     issues: tuple[tuple[str, str], ...] = ()
     ours: bool = True
-    failed_before: bool = False  # the failure is older than the retry that looks at it
+    failed_before: bool = False  # the failure is older than the operation that looks at it
     # Seen as desired earlier in this operation, and not looked at again; its configuration is then not told.
     settled: bool = False
 
@@ -305,7 +305,7 @@ def _addon(addon: Addon, found: Found | None, tags: Mapping[str, str], observed:
         yield DeleteAddon(
             Action.DELETE,
             resource,
-            "its creation failed, and a retry creates it again",
+            "its creation failed before, and it is created again",
             Effect.REPLACES,
             name=addon.name,
             preserve=True,
@@ -402,7 +402,7 @@ def _found(world: World, environment: Environment, cluster_name: str, name: str)
     changed = described.get("modifiedAt") or described.get("createdAt")
     before = (
         operation is not None
-        and operation.kind is OperationKind.RETRY
+        and operation.status is OperationStatus.RUNNING
         and operation.started_at is not None
         and changed is not None
         and text(changed) < text(operation.started_at)

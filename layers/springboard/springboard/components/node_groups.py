@@ -253,13 +253,13 @@ def condition(desired: Groups | Absent, observed: Observed) -> Verdict:
 
 
 def observe(world: World, environment: Environment) -> Observed:
-    """Two calls while groups are busy; launch templates and security groups only where they decide something."""
+    """One call per group while it is busy; launch templates and security groups only where they decide something."""
     running = _running(environment)
     name = naming.cluster(world.site.prefix, environment.name)
     groups = tuple(
         group
-        for listed in world.eks.node_groups(name) or ()
-        if (group := _found(world.eks.node_group(name, listed), environment.uid, running))
+        for candidate in _candidates(world, environment, name)
+        if (group := _found(world.eks.node_group(name, candidate), environment.uid, running))
     )
     observed = Observed(
         groups=groups,
@@ -501,6 +501,19 @@ def _told(group: Found) -> str:
         f"{code}: {message}{f' ({", ".join(resources)})' if resources else ''}"
         for code, message, resources in group.issues
     )
+
+
+def _candidates(world: World, environment: Environment, cluster_name: str) -> list[str]:
+    """The names of node groups that may be there: all that EKS lists, where others than the wanted can be.
+
+    A first creation finds none but its own, and a plan asks for those that the record knows.
+    """
+    wanted = [group.name for group in environment.spec.node_groups]
+    operation = environment.operation
+    if _running(environment) and operation and operation.kind is not OperationKind.CREATE:
+        return world.eks.node_groups(cluster_name) or []
+    known = [group["name"] for group in environment.facts.get("node_groups", {}).get("groups", ())]
+    return list(dict.fromkeys([*wanted, *known]))
 
 
 def _running(environment: Environment) -> str:
