@@ -113,7 +113,9 @@ def states_are_reachable(machine: Mapping[str, Any], _: Surroundings) -> Finding
 def names_are_unique(machine: Mapping[str, Any], _: Surroundings) -> Findings:
     """Over the whole machine, branches included: Step Functions refuses doubles, and logs name states alone."""
     names = [state.name for state in asl.states(machine)]
-    yield from (f"{name} is the name of {names.count(name)} states" for name in sorted(set(names)) if names.count(name) > 1)
+    yield from (
+        f"{name} is the name of {names.count(name)} states" for name in sorted(set(names)) if names.count(name) > 1
+    )
 
 
 def names_say_what_is_done(machine: Mapping[str, Any], around: Surroundings) -> Findings:
@@ -129,7 +131,12 @@ def names_say_what_is_done(machine: Mapping[str, Any], around: Surroundings) -> 
         subject = re.fullmatch(r"(Ensure|Remove)(\w+)", state.name)
         if state.type == "Task" and subject and state.function() != f"{subject.group(2)}FunctionArn":
             yield f"{state.name} calls {state.function() or 'no function'}, not {subject.group(2)}FunctionArn"
-        if state.type == "Task" and subject and subject.group(1) == "Ensure" and subject.group(2) not in around.components:
+        if (
+            state.type == "Task"
+            and subject
+            and subject.group(1) == "Ensure"
+            and subject.group(2) not in around.components
+        ):
             yield f"{state.name} is about no component"
 
 
@@ -156,8 +163,10 @@ def waiting_is_answered(machine: Mapping[str, Any], around: Surroundings) -> Fin
             for expression in asl.expressions(other.body)
         )
         requested = state.name.startswith("Request")  # a later state of the same component looks
-        if once == read and not requested:
-            yield f"{state.name} is {'both' if once else 'neither'} told to be the only look {'and' if once else 'nor'} looked at again"
+        if once and read:
+            yield f"{state.name} is told to be the only look, and looked at again"
+        if not (once or read or requested):
+            yield f"{state.name} may wait, and nobody looks again"
 
 
 def tasks_are_bounded(machine: Mapping[str, Any], _: Surroundings) -> Findings:
@@ -263,9 +272,7 @@ def variables(expression: str) -> set[str]:
     code = re.sub(r"'[^']*'|\"[^\"]*\"", "''", expression)
     bound = set(re.findall(r"\$(\w+)\s*:=", code))
     return {
-        name
-        for name, call in re.findall(r"\$(\w+)\b\s*(\()?", code)
-        if not call and name not in bound | {"states"}
+        name for name, call in re.findall(r"\$(\w+)\b\s*(\()?", code) if not call and name not in bound | {"states"}
     }
 
 

@@ -17,7 +17,7 @@ class _Loader(yaml.SafeLoader):
     """Reads CloudFormation's short tags as their long forms; of two equal keys YAML would keep the last in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-        keys = [self.construct_object(key) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key) for key, _ in node.value]
         doubled = sorted({str(key) for key in keys if keys.count(key) > 1})
         if doubled:
             raise yaml.constructor.ConstructorError(None, None, f"doubled keys: {', '.join(doubled)}", node.start_mark)
@@ -36,7 +36,7 @@ def _tagged(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
             raise yaml.constructor.ConstructorError(None, None, f"!{suffix} on a mapping", node.start_mark)
 
 
-_Loader.add_multi_constructor("!", _tagged)  # type: ignore[no-untyped-call]
+_Loader.add_multi_constructor("!", _tagged)
 
 
 def parse(text: str) -> dict[str, Any]:

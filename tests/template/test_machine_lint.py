@@ -177,10 +177,10 @@ def a_variable_is_unassigned_on_one_way(machine: Machine) -> None:
 
 
 def a_branch_reads_another_ones_variable(machine: Machine) -> None:
-    copy = {"StartAt": "WaitForWorkload", "States": {"WaitForWorkload": dict(inside(machine)["WaitForCluster"])}}
-    copy["States"]["WaitForWorkload"] |= {"Next": "WorkloadReady"}
-    copy["States"]["WorkloadReady"] = {"Type": "Succeed"}
-    machine["States"]["BuildEnvironment"]["Branches"].append(copy)
+    wait = {**inside(machine)["WaitForCluster"], "Next": "WorkloadReady"}
+    states = {"WaitForWorkload": wait, "WorkloadReady": {"Type": "Succeed"}}
+    branches: list[Machine] = machine["States"]["BuildEnvironment"]["Branches"]
+    branches.append({"StartAt": "WaitForWorkload", "States": states})
 
 
 def jsonata_does_not_parse(machine: Machine) -> None:

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from springboard.record import Environment
     from springboard.runtime import World
 
+# The longer something takes, the more rarely it is looked at: a twenty-fifth of the wait so far is hardly noticed,
+# and bounds the number of looks, and with it an execution's history, whatever a component asks for.
+SHORTEST_WAIT = 5  # seconds
+LOOKS_PER_WAIT = 25
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -60,11 +65,12 @@ def reconcile(
         verdict = Failed(err.message, err.remedy, "NotOurs")
     except RefusedError as err:
         verdict = Failed(err.message, err.remedy or row.remedy, err.code or "Refused")
+    waited = int((now - _waiting_since(environment, row, now, removal=removal)).total_seconds())
     if isinstance(verdict, Waiting):
-        verdict = _patient(verdict, row, _waiting_since(environment, row, now), now, removal=removal)
+        verdict = _patient(verdict, row, waited, removal=removal)
     return Outcome(
         ready=isinstance(verdict, Ready),
-        retry_after=_retry_after(verdict, row, started=bool(applied)),
+        retry_after=_retry_after(verdict, row, waited, started=bool(applied)),
         verdict=verdict,
         changes=tuple(applied),
         learned=component.learned(observed),
@@ -80,28 +86,30 @@ def _possible(changes: Sequence[Change]) -> list[Change]:
     return [change for change in changes if change.possible]
 
 
-def _waiting_since(environment: Environment, row: Row, now: datetime) -> datetime:
-    """When the condition left True in this operation; a retry starts with new patience."""
+def _waiting_since(environment: Environment, row: Row, now: datetime, *, removal: bool) -> datetime:
+    """When this operation began to wait for it: a retry, and a step that comes late, start with new patience."""
     before = environment.conditions.get(row.condition)
-    if before is None or before.true:
+    step = environment.operation.steps.get(row.step(removal=removal)) if environment.operation else None
+    if before is None or before.true or step is None:
         return now
-    started = environment.operation.started_at if environment.operation else None
-    return max(before.last_transition_time, started or before.last_transition_time)
+    return max(before.last_transition_time, step.started_at)
 
 
-def _patient(waiting: Waiting, row: Row, since: datetime, now: datetime, *, removal: bool) -> Waiting | Failed:
+def _patient(waiting: Waiting, row: Row, waited: int, *, removal: bool) -> Waiting | Failed:
     """Waiting, until the component's patience ends."""
     patience = row.removal_patience if removal else row.patience
-    if (now - since).total_seconds() <= patience:
+    if waited <= patience:
         return waiting
     return Failed(f"waited {patience} s for {waiting.on}: {waiting.reason}", row.remedy, "TimedOut")
 
 
-def _retry_after(verdict: Verdict, row: Row, *, started: bool) -> int:
-    match verdict:
-        case Waiting(after=0):
-            return row.pace.first if started else row.pace.poll
-        case Waiting():
-            return verdict.after
-        case _:
-            return 0
+def _retry_after(verdict: Verdict, row: Row, waited: int, *, started: bool) -> int:
+    if not isinstance(verdict, Waiting):
+        return 0
+    wanted = verdict.after or (row.pace.first if started else row.pace.poll)
+    return next_look(wanted, waited)
+
+
+def next_look(wanted: int, waited: int) -> int:
+    """Seconds until the next look, after so many seconds of waiting."""
+    return max(wanted, SHORTEST_WAIT, waited // LOOKS_PER_WAIT)

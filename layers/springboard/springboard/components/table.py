@@ -1,7 +1,8 @@
 """The components in reading order: what each needs, how often to look, how long to be patient.
 
 Pace and patience in seconds. `first` is a little under the median of what was just started, `poll` what a
-queue of environments can afford; patience is about three times the 95th percentile (design, section 9).
+queue of environments can afford; patience is about three times the 95th percentile (design, section 9), and for
+what waits beside the thing it needs, longer than that thing's own: the failure is told where it is.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from springboard.components.contract import Pace, Row
 _LOOK_AT_AWS = "look at the resource in the AWS console, then run `springboard retry`"
 
 ROWS: tuple[Row, ...] = (
-    Row("schedules", "SchedulesReady", Pace(5, 10), 300, _LOOK_AT_AWS),
+    Row("schedules", "SchedulesReady", Pace(5, 10), 300, _LOOK_AT_AWS, removal_patience=300),
     Row(
         "firewall",
         "FirewallReady",
         Pace(5, 10),
         300,
         _LOOK_AT_AWS,
-        removal_patience=3600,
+        removal_patience=3600,  # network interfaces of a load balancer linger
         removal_waits_for=("load_balancer", "node_groups"),
     ),
     Row(
@@ -27,6 +28,7 @@ ROWS: tuple[Row, ...] = (
         Pace(5, 10),
         300,
         _LOOK_AT_AWS,
+        removal_patience=900,
         removal_waits_for=("load_balancer", "targets"),
     ),
     Row(
@@ -36,19 +38,21 @@ ROWS: tuple[Row, ...] = (
         5400,
         "check that the hosted zone is the one that the domain's registrar delegates to, and that no CAA record"
         " keeps Amazon from issuing; the wanted CNAME is in the condition",
+        removal_patience=1800,
         removal_waits_for=("load_balancer",),
     ),
     Row(
         "load_balancer",
         "LoadBalancerReady",
         Pace(60, 60),
-        1800,
+        7200,  # the certificate's, and half an hour
         "check the subnets of the load balancer (free addresses, an internet gateway) in the EC2 console",
+        removal_patience=1800,
         needs=("firewall", "target_groups", "certificate"),
         removal_waits_for=("dns",),
     ),
-    Row("dns", "DnsReady", Pace(30, 60), 900, _LOOK_AT_AWS, needs=("load_balancer",)),
-    Row("alarms", "AlarmsReady", Pace(5, 60), 900, _LOOK_AT_AWS, needs=("load_balancer",)),
+    Row("dns", "DnsReady", Pace(30, 60), 900, _LOOK_AT_AWS, removal_patience=900, needs=("load_balancer",)),
+    Row("alarms", "AlarmsReady", Pace(5, 60), 900, _LOOK_AT_AWS, removal_patience=300, needs=("load_balancer",)),
     Row(
         "cluster",
         "ClusterReady",
@@ -82,6 +86,7 @@ ROWS: tuple[Row, ...] = (
         Pace(60, 60),
         2400,
         "`springboard why` shows what the pods say",
+        removal_patience=1800,
         needs=("cluster", "access"),
         removal_waits_for=("load_balancer",),
     ),
@@ -89,8 +94,9 @@ ROWS: tuple[Row, ...] = (
         "targets",
         "TargetsReady",
         Pace(288, 15),
-        2400,
+        3000,  # pods' and nodes', and ten minutes
         "`springboard why` shows what pods and targets say",
+        removal_patience=1800,
         needs=("target_groups", "node_groups"),
         removal_waits_for=("load_balancer",),
     ),

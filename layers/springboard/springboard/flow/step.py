@@ -89,7 +89,7 @@ def observe(
 
 def name(row: Row, task: Task) -> str:
     """EnsureCluster or RemoveCluster, as the state is called."""
-    return f"{'Remove' if task.removal else 'Ensure'}{row.title}"
+    return row.step(removal=task.removal)
 
 
 def fenced(world: World, task: Task) -> Environment:
