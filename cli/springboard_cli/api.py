@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     type Sign = Callable[[str, str, Mapping[str, str], bytes], dict[str, str]]
 
 _ATTEMPTS = 5
+_NAME = re.compile(r"[A-Za-z0-9-]{1,63}")
 _PASSING = frozenset({429, 500, 502, 503, 504})
 _LONGEST_WAIT = 20.0
 # API Gateway answers within 30 s, whatever the function does.
@@ -81,7 +83,7 @@ class Api:
 
     def environment(self, name: str) -> Answer:
         """The environment as it stands, with its ETag."""
-        return self.get(f"/environments/{quote(name, safe='')}")
+        return self.get(_path(name))
 
     def environments(self, selector: str = "", phase: str = "") -> list[Json]:
         """All that the caller may see."""
@@ -188,7 +190,10 @@ class Api:
 
 
 def _path(name: str) -> str:
-    return f"/environments/{quote(name, safe='')}"
+    """The path of an environment; what can't be a name is not sent, for it could name another path."""
+    if not _NAME.fullmatch(name):
+        raise NotFoundError(f"no environment {name[:40]!a}", "`springboard get` lists those that you can see")
+    return f"/environments/{name}"
 
 
 def _answer(response: httpx.Response) -> Answer:

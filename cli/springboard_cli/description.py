@@ -76,7 +76,7 @@ def explanation(document: Json, diagnosis: Json) -> Iterator[str]:
         yield ""
         yield f"The pods could not be asked: {diagnosis['unknown']}"
     yield from _drift(document)
-    if ready and not reports:
+    if ready and not reports and not diagnosis.get("unknown"):
         yield "Nothing is wrong that Springboard can see."
 
 

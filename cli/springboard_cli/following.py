@@ -31,7 +31,7 @@ def to_the_end(here: Session, accepted: Answer, timeout: float, *, deletion: boo
         if err.code is not Exit.TIMED_OUT:
             billable(here, name)
         raise
-    took = _took(document)
+    took = _took(here, document)
     verb = "is gone" if deletion else f"is {document['status']['phase']}"
     here.terminal.say(f"{name} {verb}{f' after {took}' if took else ''}", "bold green")
     return document
@@ -49,7 +49,10 @@ def billable(here: Session, name: str) -> None:
         here.terminal.say(f"  {cost.summary(lines)}; `springboard delete {name}` removes all of it")
 
 
-def _took(document: Json) -> str:
+def _took(here: Session, document: Json) -> str:
     operation = document["status"].get("operation", {})
-    start, end = operation.get("requestedAt"), operation.get("endedAt")
-    return times.span((times.moment(end) - times.moment(start)).total_seconds()) if start and end else ""
+    if not operation.get("requestedAt"):
+        return ""
+    # What is gone can't say when it went.
+    end = times.moment(operation["endedAt"]) if operation.get("endedAt") else here.now()
+    return times.span((end - times.moment(operation["requestedAt"])).total_seconds())

@@ -98,9 +98,11 @@ class Plain:
         now = self._session.now()
         for component in components(document):
             state = (component.state, component.message)
-            if self._shown.get(component.name, ("Pending", "")) == state:
-                continue
+            before = self._shown.get(component.name)
             self._shown[component.name] = state
+            # What this operation has not begun with is no transition of it.
+            if before == state or (before is None and component.started is None):
+                continue
             took = component.took(now) if component.ended else ""
             parts = (f"{component.name:<16}", f"{component.state:<8}", f"{took:<7}", component.message)
             self._session.terminal.say(f"{now:%H:%M:%S}  {'  '.join(parts).rstrip()}")

@@ -184,7 +184,7 @@ class _Reader:
             case _ if node.tag == _PLAIN:
                 return scalar(str(node.value), fractions=_is_free(path))
             case _:
-                return str(node.value)
+                return _whole(str(node.value))
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -193,7 +193,7 @@ class _Reader:
             if not isinstance(key_node, yaml.ScalarNode):
                 self._mistake(key_node, path, "has a key that is no text", "write keys as plain text")
                 continue
-            key = str(key_node.value)
+            key = _whole(str(key_node.value))
             inside = (*path, key)
             if key == "<<" and key_node.style is None:
                 self._mistake(key_node, inside, "is a merge key, which is not read", "write the fields out")
@@ -224,6 +224,11 @@ def scalar(text: str, *, fractions: bool = False) -> str | int | float | bool | 
     if fractions and _FLOAT.fullmatch(text):
         return float(text)
     return text
+
+
+def _whole(text: str) -> str:
+    """The text with pairs of surrogates, as JSON escapes rare characters, made into the characters they mean."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def text_of(path: Sequence[str | int]) -> str:

@@ -152,17 +152,17 @@ def _send(here: Session, document: yaml_document.Document) -> tuple[Answer, str]
     try:
         if present is not None:
             return here.api.replace(document.name, document.value, present.etag), "configured"
-        _foretell(here, document.value)
+        if document.name:
+            _foretell(here, document)
         return here.api.create(document.value), "created"
     except CommandError as err:
         raise document.locate(err) if err.mistakes else err from err
 
 
-def _foretell(here: Session, value: Json) -> None:
+def _foretell(here: Session, document: yaml_document.Document) -> None:
     """Before the first create: what it makes, and what of that is billed."""
-    name = value.get("metadata", {}).get("name", "") if isinstance(value, dict) else ""
-    lines = cost.declared(value) if isinstance(value, dict) else []
-    here.terminal.say(f"{name} does not exist yet. It will cost, for as long as it stands:")
+    lines = cost.declared(document.value)
+    here.terminal.say(f"{document.name} does not exist yet. It will cost, for as long as it stands:")
     here.terminal.note_table(cost.table(lines))
     here.terminal.say(f"  {cost.summary(lines)}")
     here.terminal.say("  network, NAT gateway and functions are the stack's and are there already")

@@ -60,7 +60,7 @@ def init(
             code=Exit.INVALID,
         )
     wanted = _asked(here, image, "--image", "Image of its Spring application (registry/repository:tag): ")
-    if not _IMAGE.fullmatch(wanted) or not _TAGGED.fullmatch(wanted):
+    if not _IMAGE.fullmatch(wanted) or "//" in wanted or not _TAGGED.fullmatch(wanted):
         raise CommandError(
             f"{wanted!a} is no image with a tag or digest", "write registry/repository:tag", code=Exit.INVALID
         )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import typer.main
 from typer.testing import CliRunner
 
 from springboard_cli import aws
@@ -19,10 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from typer.testing import Result
-
 type Json = dict[str, Any]
 
+COMMAND = typer.main.get_command(app)  # once: that is most of what an invocation costs
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 API_URL = "https://abc123.execute-api.eu-west-1.amazonaws.com"
 COMPONENTS = ("FirewallReady", "LoadBalancerReady", "ClusterReady", "NodeGroupsReady", "WorkloadReady")
@@ -147,6 +148,16 @@ class Clock:
         self.time += timedelta(seconds=seconds)
 
 
+@dataclass(frozen=True)
+class Result:
+    """How a command ended, and what it wrote."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    output: str
+
+
 @dataclass
 class Sent:
     """One request that reached the API."""
@@ -208,12 +219,14 @@ class Account(aws.Account):
     """AWS, as far as a test says; every other call is a mistake."""
 
     def __init__(self, answers: Mapping[str, Json | Exception] | None = None) -> None:
-        super().__init__(None, "eu-west-1")
-        self.answers = {
+        # A session of botocore takes its time to make, and nothing here asks one.
+        self.profile = None
+        self.region = "eu-west-1"
+        self.stack_status = "CREATE_COMPLETE"
+        self.answers: dict[str, Json | Exception] = {
             "describe_stacks": {
                 "Stacks": [
                     {
-                        "StackStatus": "CREATE_COMPLETE",
                         "Outputs": [
                             {"OutputKey": "ApiUrl", "OutputValue": API_URL},
                             {"OutputKey": "BaseDomain", "OutputValue": "dev.example.com"},
@@ -235,7 +248,10 @@ class Account(aws.Account):
         found = self.answers[operation]
         if isinstance(found, Exception):
             raise found
-        return copy.deepcopy(found)
+        copied = copy.deepcopy(found)
+        for stack in copied.get("Stacks", ()):
+            stack.setdefault("StackStatus", self.stack_status)
+        return copied
 
 
 @dataclass
@@ -261,9 +277,16 @@ class Machine:
             file = self.home / "env.yaml"
             file.write_text(text)
             given = [*arguments, "-f", str(file)]
-        return CliRunner().invoke(
-            app, list(given), input=stdin, obj=self._surroundings(), env={"AWS_PROFILE": None, "NO_COLOR": "1"}
-        )
+        runner = CliRunner(env={"AWS_PROFILE": None, "SPRINGBOARD_STACK": None, "NO_COLOR": "1"})
+        with runner.isolation(input=stdin) as (out, err, both):
+            try:
+                COMMAND.main(list(given), prog_name="springboard", obj=self._surroundings())
+                code = 0
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else int(end.code is not None)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            return Result(code, out.getvalue().decode(), err.getvalue().decode(), both.getvalue().decode())
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(

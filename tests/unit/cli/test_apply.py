@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from tests.unit.cli.stand_ins import (
@@ -226,8 +227,6 @@ def test_the_pace_is_the_one_that_the_api_asks_for(machine: Machine) -> None:
 
 
 def test_a_lost_answer_is_asked_for_again_with_the_same_key(machine: Machine) -> None:
-    import httpx  # noqa: PLC0415 - of this test alone
-
     creating(machine, done())
     machine.api.says("POST", "/environments", httpx.ReadError("reset"), answer(under_way(), 202))
 
