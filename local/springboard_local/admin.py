@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import importlib
 import json
 import logging
 import os
@@ -89,6 +90,8 @@ class Admin:
                 return self._fire(body)
             case "POST", ["reset"]:
                 return self._cloud.reset()
+            case "GET", ["load-balancers"]:
+                return importlib.import_module("springboard_local.services.ingress").load_balancers()
             case "POST", ["kubernetes", cluster]:
                 return self._inject(cluster, body)
         raise Refused(404, f"There is no {environ['REQUEST_METHOD']} {environ['PATH_INFO']}.")
