@@ -1,0 +1,86 @@
+"""cfn-lint and checkov over what CloudFormation gets. Seconds each, so `make check` alone runs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cfnlint.api import ManualArgs, lint
+
+from tests.template import source, transformed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHECKOV = source.ROOT / ".tools" / "checkov" / "bin" / "checkov"
+# Findings of cfn-lint that are no faults, with the reason: {(rule, place): reason}. Waivers of whole rules stand in
+# the templates' Metadata.
+WAIVED: dict[tuple[str, str], str] = {}
+
+pytestmark = pytest.mark.slow
+
+
+def findings(text: str) -> set[tuple[str, str]]:
+    """Rule and place of all that cfn-lint has to say."""
+    options = ManualArgs(regions=["eu-west-1", "us-east-1"])
+    return {(str(match.rule.id), "/".join(map(str, match.path or ()))) for match in lint(text, config=options)}
+
+
+@pytest.mark.parametrize("text", [transformed.template, lambda: source.text("network.yaml")], ids=["stack", "network"])
+def test_cfn_lint_has_nothing_to_say(text: Any) -> None:
+    assert findings(text()) - WAIVED.keys() == set()
+
+
+def test_cfn_lint_would_say_something() -> None:
+    broken = json.loads(transformed.template())
+    broken["Resources"]["Table"]["Properties"]["BillingMode"] = "FREE"
+    broken["Resources"] = {name: broken["Resources"][name] for name in ("Table", "Key", "SecretsKey")}
+    broken["Outputs"], broken["Conditions"] = {}, {}
+    assert ("E3030", "Resources/Table/Properties/BillingMode") in findings(json.dumps(broken))
+
+
+def checkov(path: Path) -> dict[str, Any]:
+    """Its report on a template."""
+    run = subprocess.run(  # noqa: S603 - the repository's own tool
+        [CHECKOV, "--file", path, "--config-file", source.ROOT / ".checkov.yaml", "--output", "json"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=170,
+    )
+    assert run.stdout.strip().startswith("{"), run.stdout + run.stderr
+    report: dict[str, Any] = json.loads(run.stdout)
+    return report
+
+
+def failed(report: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(each["check_id"], each["resource"]) for each in report["results"]["failed_checks"]}
+
+
+def test_checkov_has_nothing_to_say(tmp_path: Path) -> None:
+    path = tmp_path / "stack.json"
+    whole = json.loads(transformed.template())
+    network = source.network()
+    # One run for both: it takes longer to start than to look.
+    whole["Resources"] |= {f"Network{name}": each for name, each in network["Resources"].items()}
+    path.write_text(json.dumps(whole), encoding="utf-8")
+    report = checkov(path)
+    assert failed(report) == set()
+    skipped = report["results"].get("skipped_checks", [])
+    assert all(each["check_result"]["suppress_comment"] for each in skipped)
+    assert report["summary"]["passed"] > 200
+
+
+def test_checkov_would_say_something(tmp_path: Path) -> None:
+    path = tmp_path / "queue.json"
+    path.write_text(json.dumps({"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {}}}}))
+    assert ("CKV_AWS_27", "AWS::SQS::Queue.Queue") in failed(checkov(path))
+
+
+def test_every_skipped_check_has_a_reason() -> None:
+    lines = source.text(".checkov.yaml").splitlines()
+    skipped = [number for number, line in enumerate(lines) if "- CKV" in line]
+    assert skipped
+    assert all(lines[number - 1].lstrip().startswith("#") for number in skipped)
