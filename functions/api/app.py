@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from springboard import problems, runtime
+from springboard import problems
 from springboard.errors import SpringboardError
+from springboard.runtime import Handler
 
 from . import answers, idempotency, requests, routes
 from .log import logger
@@ -14,11 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from springboard.runtime import World
-
-
-def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
-    """What API Gateway calls."""
-    return respond(runtime.world(), event)
 
 
 def respond(world: World, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,3 +52,6 @@ def respond(world: World, event: Mapping[str, Any]) -> dict[str, Any]:
         status=answer.status,
     )
     return answer.payload()
+
+
+handler = Handler(respond)

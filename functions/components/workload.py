@@ -1,6 +1,21 @@
-"""EnsureWorkload and RemoveWorkload of the state machines, and what a plan asks."""
+"""EnsureWorkload and RemoveWorkload of the state machines, what a plan asks, and what pods say of themselves."""
+
+from __future__ import annotations
+
+from typing import Any
 
 from springboard.components import workload
-from springboard.runtime import component_handler
+from springboard.errors import NotFoundError
+from springboard.runtime import component_handler, world
 
-handler = component_handler(workload)
+_step = component_handler(workload)
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """A step, or {diagnose: true}: reports of the pods as they are now, for the reader and never for the record."""
+    if not event.get("diagnose"):
+        return _step(event, context)
+    environment = world().store.by_uid(event["environment"])
+    if environment is None:
+        raise NotFoundError(f"there is no record of {event['environment']}")
+    return {"reports": workload.diagnose(world(), environment)}

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from springboard.flow.settle import settle
 from springboard.record import moment
-from springboard.runtime import world
+from springboard.runtime import Handler
+
+if TYPE_CHECKING:
+    from springboard.runtime import World
 
 
-def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
+def execution_ended(world: World, event: dict[str, Any]) -> dict[str, Any]:
     """Settle the operation of an EventBridge `Step Functions Execution Status Change`."""
     task = json.loads(event["detail"]["input"])
-    return {"settled": settle(world(), task["environment"], task["operation"], moment(event["time"]))}
+    return {"settled": settle(world, task["environment"], task["operation"], moment(event["time"]))}
+
+
+handler = Handler(execution_ended)

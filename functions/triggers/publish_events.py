@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from springboard import events
 from springboard.errors import SpringboardError
 from springboard.record import text
-from springboard.runtime import world
+from springboard.runtime import Handler
+
+if TYPE_CHECKING:
+    from springboard.runtime import World
 
 
-def handler(batch: dict[str, Any], _context: object) -> dict[str, list[dict[str, str]]]:
+def publish_events(world: World, batch: dict[str, Any]) -> dict[str, Any]:
     """Publish in order; the first record that fails is given again, with all that follow it."""
     for record in batch["Records"]:
         try:
-            publish(record)
+            publish(world, record)
         except SpringboardError:
             return {"batchItemFailures": [{"itemIdentifier": record["dynamodb"]["SequenceNumber"]}]}
     return {"batchItemFailures": []}
 
 
-def publish(record: dict[str, Any]) -> None:
+def publish(world: World, record: dict[str, Any]) -> None:
     """Publish the events of one stream record; the same record again gives the same ids."""
     change = record["dynamodb"]
-    store = world().store
+    store = world.store
     old, new = (store.from_stream(change.get(image, {})) for image in ("OldImage", "NewImage"))
     if not new:
         return
     at = datetime.fromtimestamp(change["ApproximateCreationDateTime"], UTC)
     for number, event in enumerate(events.between(old, new)):
         event_id = f"{change['SequenceNumber']:>030}-{number:02}"
-        published = events.cloud_event(event_id, text(at), world().site.stack_name, event)
+        published = events.cloud_event(event_id, text(at), world.site.stack_name, event)
         store.save_event(new["uid"], event_id, published, at)
-        world().bus.publish(published)
+        world.bus.publish(published)
+
+
+handler = Handler(publish_events)

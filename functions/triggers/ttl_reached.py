@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from springboard.flow import work
 from springboard.identifiers import ulid
 from springboard.record import Operation, OperationKind, OperationStatus, moment
-from springboard.runtime import world
+from springboard.runtime import Handler
+
+if TYPE_CHECKING:
+    from springboard.runtime import World
 
 
-def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
+def ttl_reached(world: World, event: dict[str, Any]) -> dict[str, Any]:
     """Delete the environment that the schedule names, if its time is really over."""
     now = moment(event["time"])
-    environment = world().store.by_uid(event["environment"])
+    environment = world.store.by_uid(event["environment"])
     if environment is None or environment.deleted_at is not None:
         return {"deletion": "gone already"}
     if environment.expires_at is None or now < environment.expires_at:
@@ -27,5 +30,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
         requested_at=now,
         requested_by="springboard: ttlHours are over",
     )
-    after = work.remove(world(), environment, operation)
+    after = work.remove(world, environment, operation)
     return {"deletion": after.operation.id if after.operation else ""}
+
+
+handler = Handler(ttl_reached)

@@ -260,7 +260,16 @@ def world() -> World:
     return World(Settings.read(os.environ), boto3.session.Session())
 
 
-type Handler = Callable[[dict[str, Any], object], dict[str, Any]]
+@dataclass(frozen=True)
+class Handler:
+    """A Lambda handler: what to do with an event, in the container's world or, called as `run`, in another."""
+
+    run: Callable[[World, dict[str, Any]], dict[str, Any]]
+
+    def __call__(self, event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG002 - Lambda's signature
+        """What Lambda calls."""
+        return self.run(world(), event)
+
 
 _logger = Logger(service="springboard", utc=True)
 # It tells at INFO, in every container, where it found its credentials.
@@ -283,24 +292,24 @@ def component_handler(component: Component) -> Handler:
     """The Lambda handler of a component's module: a step of an operation, or {observe: true} for a plan."""
     row = BY_NAME[getattr(component, "__name__").rpartition(".")[2]]  # noqa: B009 - a module, seen as a Protocol
 
-    def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    def run(world: World, event: dict[str, Any]) -> dict[str, Any]:
         if event.get("observe"):
             environment = codec.environment_from_json(event["document"])
-            return step.observe(world(), component, row, environment, removal=bool(event.get("removal")))
+            return step.observe(world, component, row, environment, removal=bool(event.get("removal")))
         task = task_of(event)
-        return logged(step.name(row, task), task, lambda: step.run(world(), component, row, task))
+        return logged(step.name(row, task), task, lambda: step.run(world, component, row, task))
 
-    return handler
+    return Handler(run)
 
 
-def flow_handler(name: str, run: Callable[[World, Task, Mapping[str, Any]], dict[str, Any]]) -> Handler:
+def flow_handler(name: str, act: Callable[[World, Task, Mapping[str, Any]], dict[str, Any]]) -> Handler:
     """The Lambda handler of a step around the components."""
 
-    def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    def run(world: World, event: dict[str, Any]) -> dict[str, Any]:
         task = task_of(event)
-        return logged(name, task, lambda: run(world(), task, event))
+        return logged(name, task, lambda: act(world, task, event))
 
-    return handler
+    return Handler(run)
 
 
 def logged(name: str, task: Task, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:

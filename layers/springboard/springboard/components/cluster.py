@@ -1,8 +1,8 @@
 """The EKS cluster and its control plane's log group.
 
 The log group is made before the cluster, so that EKS finds one with retention, and goes after it: EKS's
-service-linked role makes the group again as long as the control plane has something to say, so a later sweep
-looks once more.
+service-linked role makes the group again as long as the control plane has something to say, so removal ends
+with one more look a quarter of an hour later.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from springboard.site import Site
 
 _LOG_TYPES = ("api", "audit", "authenticator")
+_LATE_LOOK = 960  # seconds after its deletion; EKS's service-linked role makes the log group again for up to 900
 _UPDATE_POLL, _DELETE_POLL = 30, 45  # seconds; the component's own pace is that of a creation
 _BUSY = frozenset({"CREATING", "UPDATING", "DELETING", "PENDING"})
 _REMEDIES = {
@@ -117,6 +118,7 @@ class Observed(Observation):
     foreign: str = ""  # the ARN of a cluster of our name that is somebody else's
     failed: FailedUpdate | None = None  # an update that this operation asked for
     retrying: bool = False  # a retry found a cluster that had failed before it began
+    looked_again: bool = True  # whether the log group may still come back after the control plane
     label_keys: tuple[str, ...] = field(default=(), kw_only=True)  # labels that we set earlier, from the record
 
 
@@ -241,6 +243,7 @@ def observe(world: World, environment: Environment) -> Observed:
         foreign=foreign,
         failed=failed_update(world.eks.updates(name), environment) if differs and _running(environment) else None,
         retrying=found is not None and _failed_before(found, environment),
+        looked_again="arn" not in environment.facts.get("cluster", {}),
         label_keys=tuple(environment.facts.get("cluster", {}).get("labelKeys", ())),
     )
 
@@ -276,7 +279,7 @@ def learned(observed: Observed) -> Mapping[str, Any]:
     """What status shows, what other components and `kubeconfig` need."""
     found = observed.cluster
     if found is None:
-        return {}
+        return {"lookAgain": True} if not observed.looked_again else {}
     return {
         "name": found.name,
         "arn": found.arn,
@@ -462,6 +465,8 @@ def _removed(observed: Observed) -> Verdict:
         return Waiting("cluster", f"the control plane is {observed.cluster.status}", after)
     if observed.log_group is not None and observed.log_group.ours:
         return Waiting("cluster", "the log group is still there", _UPDATE_POLL)
+    if not observed.looked_again:
+        return Waiting("log group", "EKS may write it anew for a quarter of an hour; one more look follows", _LATE_LOOK)
     return Ready("Gone")
 
 
@@ -537,7 +542,9 @@ def _found_log_group(world: World, environment: Environment, *, tags: bool) -> L
     group = world.logs.group(naming.log_group(world.site.prefix, environment.name))
     if group is None:
         return None
-    ours = not tags or world.logs.tags(group["arn"]).get(naming.OWNER_TAG) == environment.uid
+    # One that EKS made anew carries no tags; after a cluster of ours it is ours by its name.
+    known = "lookAgain" in environment.facts.get("cluster", {})
+    ours = not tags or known or world.logs.tags(group["arn"]).get(naming.OWNER_TAG) == environment.uid
     return LogGroup(group["logGroupName"], group["arn"], group.get("retentionInDays"), ours=ours)
 
 

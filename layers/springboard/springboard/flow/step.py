@@ -37,6 +37,8 @@ def run(world: World, component: Component, row: Row, task: Task) -> dict[str, A
     """
     environment = fenced(world, task)
     before = environment.operation.steps.get(name(row, task)) if environment.operation else None
+    if before is not None and before.ended_at is not None and not before.error:
+        return {"ready": True, "retryAfter": 0}  # done in this operation: a loop over several components asks again
     step = before or Step(name(row, task), task.now)
     if before is None or before.error:
         step = Step(step.name, step.started_at)

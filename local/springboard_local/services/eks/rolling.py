@@ -24,10 +24,11 @@ def drain(
     *,
     least: float,
     done: Callable[[list[Eviction]], None],
+    patience: float = PATIENCE,
 ) -> None:
     """Cordon nodes and evict their pods until none is left, then call `done`, after `least` seconds at the earliest.
 
-    `done` gets the evictions that budgets still block when EKS's patience is over; normally none.
+    `done` gets the evictions that budgets still block after `patience` seconds; normally none.
     """
 
     def attempt(waited: float) -> None:
@@ -38,7 +39,7 @@ def drain(
             for name in (each for each in names if each in present):
                 plane.cordon(name)
                 blocked += [each for each in plane.evict(name) if each.outcome == "blocked"]
-        if blocked and waited < PATIENCE:
+        if blocked and waited < patience:
             eks.after(_TRY, lambda: attempt(waited + _TRY))
         else:
             eks.after(max(0.0, least - waited), lambda: done(blocked))
