@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 MACHINES = ("provision", "teardown")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Reads CloudFormation's short tags as their long forms; of two equal keys YAML would keep the last in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
