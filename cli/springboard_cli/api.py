@@ -154,6 +154,16 @@ class Api:
             return {}
         return found if answer.status_code == 200 and "now" in found else {}
 
+    def local_addresses(self) -> list[Json]:
+        """Where a local cloud's load balancers listen; nothing anywhere else."""
+        if not is_loopback(self.url):
+            return []
+        try:
+            found = self._client.get(httpx.URL(self.url).join("/_local/load-balancers")).json()
+        except (httpx.HTTPError, ValueError):
+            return []
+        return found if isinstance(found, list) else []
+
     # over the wire
 
     def _write(

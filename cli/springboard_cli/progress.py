@@ -103,9 +103,17 @@ class Plain:
             # What this operation has not begun with is no transition of it.
             if before == state or (before is None and component.started is None):
                 continue
+            if component.state == "Working" and not component.message:
+                continue  # what it waits for, or that it has ended, comes with the next look
             took = component.took(now) if component.ended else ""
-            parts = (f"{component.name:<16}", f"{component.state:<8}", f"{took:<7}", component.message)
-            self._session.terminal.say(f"{now:%H:%M:%S}  {'  '.join(parts).rstrip()}")
+            parts = (f"{component.name:<14}", f"{component.state:<7}", f"{took:<7}", component.message)
+            self._session.terminal.say(f"{_since(document, now):>7}  {'  '.join(parts).rstrip()}")
+
+
+def _since(document: Json, now: datetime) -> str:
+    """How long ago the operation was asked for."""
+    asked = document["status"].get("operation", {}).get("requestedAt")
+    return times.age(asked, now) if asked else ""
 
 
 class LiveTable:

@@ -121,6 +121,17 @@ def finish(here: Session, document: Json, output: Format) -> None:
     else:
         for url in urls(document):
             here.terminal.data(url)
+            _local_way(here, url)
+
+
+def _local_way(here: Session, url: str) -> None:
+    """A local cloud's names are in no DNS: the command that reaches its load balancer all the same."""
+    host = url.removeprefix("https://")
+    for balancer in here.api.local_addresses():
+        if host in balancer.get("hosts", ()) and balancer.get("https"):
+            here.terminal.say(
+                f"curl --cacert {balancer.get('ca')} --connect-to {host}:443:127.0.0.1:{balancer['https']} {url}/"
+            )
 
 
 def announce(here: Session, document: Json, verb: str, output: Format) -> None:

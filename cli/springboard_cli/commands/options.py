@@ -6,11 +6,26 @@ from typing import Annotated
 
 import typer
 
-from springboard_cli import times
+from springboard_cli import session, times
 from springboard_cli.errors import CommandError, Exit
+from springboard_cli.surroundings import Surroundings
 from springboard_cli.terminal import Format
 
-Name = Annotated[str, typer.Argument(help="Name of the environment.", show_default=False)]
+
+def complete(context: typer.Context, incomplete: str) -> list[str]:
+    """Names of environments, for the shell; none where they can't be read quickly and quietly."""
+    given = context.find_root().params
+    here = session.Session(
+        Surroundings(), given.get("stack") or session.DEFAULT_STACK, given.get("profile"), given.get("region")
+    )
+    try:
+        found = [document["metadata"]["name"] for document in here.api.environments()]
+    except CommandError:
+        return []
+    return [name for name in found if name.startswith(incomplete)]
+
+
+Name = Annotated[str, typer.Argument(help="Name of the environment.", show_default=False, autocompletion=complete)]
 File = Annotated[str, typer.Option("--file", "-f", help="The environment's file; - for stdin.", show_default=False)]
 Output = Annotated[Format, typer.Option("--output", "-o", help="How to print.")]
 Selector = Annotated[str, typer.Option("--selector", "-l", help="Labels, as team=checkout,ring!=canary.")]

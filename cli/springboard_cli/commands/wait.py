@@ -84,8 +84,9 @@ def _until(here: Session, name: str, first: Answer, limit: float) -> Any:  # noq
     """The environment again and again until it is gone; CommandError with code 3 once the time is up."""
     deadline = here.surroundings.clock.now().timestamp() + limit
     with progress.view(here) as shown:
+        at_work = not _stopped(first.document)
         for document in progress.looks(here, name, first.document["metadata"]["uid"], first):
-            if document is not None:
+            if document is not None and at_work:
                 shown.show(document)
             yield document
             if document is None:

@@ -91,7 +91,7 @@ def test_a_first_apply_creates_shows_the_way_and_ends_with_the_url(machine: Mach
     assert result.stdout == "https://shop.dev.example.com\n"
     assert "EKS control plane" in result.stderr
     assert "3 x m7i.large" in result.stderr
-    assert "09:00:05  cluster           Working" in result.stderr
+    assert "     5s  cluster         Working" in result.stderr
     assert "it takes about nine minutes" in result.stderr
     assert "shop is Ready after 13m20s" in result.stderr
     (post,) = machine.api.writes()

@@ -90,6 +90,31 @@ def test_the_local_cloud_bills_nothing(machine: Machine) -> None:
     assert "nothing is billed" in machine.run("apply", "--no-wait", text="metadata: {name: shop}").stderr
 
 
+def test_the_local_cloud_comes_with_the_way_to_its_load_balancer(machine: Machine) -> None:
+    local(machine, ahead=0, speed=60)
+    machine.api.says("GET", "/_apigw/abc/environments/shop", answer(environment(), etag='"1"'))
+    machine.api.says("PUT", "/_apigw/abc/environments/shop", answer(environment()))
+    machine.api.says(
+        "GET",
+        "/_local/load-balancers",
+        answer([{"hosts": ["shop.dev.example.com"], "https": 40443, "ca": "/s/ca.pem"}]),
+    )
+
+    result = machine.run("apply", text="metadata: {name: shop}")
+
+    assert result.stdout == "https://shop.dev.example.com\n"
+    assert (
+        "curl --cacert /s/ca.pem --connect-to shop.dev.example.com:443:127.0.0.1:40443 https://shop.dev.example.com/"
+        in result.stderr
+    )
+
+
+def test_waiting_for_what_is_so_already_is_silent(machine: Machine) -> None:
+    machine.api.add(environment(operation=operation(status="Succeeded", steps=[step("EnsureCluster", 0, 5)])))
+
+    assert machine.run("wait", "shop").stderr == ""
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("90s", 90), ("45m", 2700), ("1h30m", 5400), ("1h0m5s", 3605), ("0.5", 0.5)]
 )

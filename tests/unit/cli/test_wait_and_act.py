@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cli.stand_ins import Json, Machine, answer, environment, operation, problem, step
+from tests.unit.cli.stand_ins import Json, Machine, answer, condition, environment, operation, problem, step
 
 
 def deleting(**status: Any) -> Json:
-    return environment(phase="Deleting", operation=operation("Delete", steps=[step("RemoveLoadBalancer", 0)]), **status)
+    balancer = condition("LoadBalancerReady", "False", "Waiting", "waits for dns: the record is on its way")
+    steps = [step("RemoveLoadBalancer", 0)]
+    return environment(phase="Deleting", conditions=[balancer], operation=operation("Delete", steps=steps), **status)
 
 
 def failed(kind: str = "Create") -> Json:
@@ -140,7 +142,7 @@ def test_delete_waits_until_nothing_is_left(machine: Machine) -> None:
     result = machine.run("delete", "shop", "--yes", "--wait")
 
     assert result.exit_code == 0
-    assert "load balancer     Working" in result.stderr
+    assert "load balancer   Working           waits for dns" in result.stderr
     assert "shop is gone after 10s" in result.stderr
 
 
