@@ -1,0 +1,143 @@
+"""What the pages say of numbers, names and routes is what the code has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from api import routes
+from springboard.components.table import ROWS
+from springboard.spec import EnvironmentSpec, Model
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's tags as what they hold."""
+
+
+def _held(loader: yaml.SafeLoader, _tag: str, node: yaml.Node) -> Any:
+    match node:
+        case yaml.ScalarNode():
+            return loader.construct_scalar(node)
+        case yaml.SequenceNode():
+            return loader.construct_sequence(node)
+        case yaml.MappingNode():
+            return loader.construct_mapping(node)
+
+
+_Loader.add_multi_constructor("!", _held)
+
+
+def template() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - a safe loader
+    return loaded
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text()
+
+
+def anchors(file: Path) -> set[str]:
+    """The headings of a page, as the parts of a link that name them."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", file.read_text(), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_links_lead_somewhere(file: Path) -> None:
+    prose = re.sub(r"```.*?```", "", file.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if re.match(r"https?:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (file.parent / path).resolve() if path else file
+        assert linked.exists(), target
+        if anchor and linked.suffix == ".md":
+            assert anchor in anchors(linked), target
+
+
+def test_every_component_has_its_line_with_its_numbers() -> None:
+    text = page("reference/components.md")
+    for row in ROWS:
+        needs, waits = (", ".join(names) or "-" for names in (row.needs, row.removal_waits_for))
+        numbers = f"{row.pace.first} | {row.pace.poll} | {row.patience} | {waits} | {row.removal_patience}"
+        assert f"| `{row.name}` | {needs} | {numbers} |" in text
+        assert f"`{row.condition}`" in page("reference/api.md")
+
+
+def test_every_alarm_has_a_runbook() -> None:
+    resources = template()["Resources"].values()
+    names = [each["Properties"]["AlarmName"] for each in resources if each["Type"] == "AWS::CloudWatch::Alarm"]
+    assert names
+    for name in names:
+        assert f"\n## {name.replace('${Prefix}', 'springboard')}\n" in page("guide/runbooks.md")
+
+
+def test_every_parameter_and_output_is_explained() -> None:
+    text = page("guide/aws.md")
+    for name in (*template()["Parameters"], *template()["Outputs"]):
+        assert f"`{name}`" in text
+
+
+def test_every_function_is_in_the_threat_model() -> None:
+    text = page("guide/security.md")
+    for name, resource in template()["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            assert name.removesuffix("Function") in text
+
+
+def test_every_state_is_drawn() -> None:
+    text = page("reference/architecture.md")
+    for machine in ("provision", "teardown"):
+        definition = yaml.safe_load((ROOT / "statemachines" / f"{machine}.asl.yaml").read_text())
+        for name in _task_states(definition):
+            assert name in text
+
+
+def _task_states(machine: dict[str, Any]) -> list[str]:
+    found = []
+    for name, state in machine["States"].items():
+        if state["Type"] == "Task":
+            found.append(name)
+        for branch in state.get("Branches", ()):
+            found += _task_states(branch)
+    return found
+
+
+def test_every_route_is_listed() -> None:
+    text = page("reference/api.md")
+    for path in routes.PATHS:
+        shown = path.template if path.template.count("/") < 3 else path.template.removeprefix("/environments/{name}")
+        for method in path.methods:
+            assert re.search(rf"`{method} (…)?{re.escape(shown)}|`…{re.escape(shown)}", text), (method, path.template)
+
+
+def test_every_field_is_explained() -> None:
+    text = page("guide/environments.md") + page("guide/spring.md")
+    for field in _fields(EnvironmentSpec):
+        assert re.search(rf"\b{field}\b", text), field
+
+
+def _fields(model: type[Model]) -> set[str]:
+    """Names as users write them, of the model and of all that it is made of; upgrades do nothing yet."""
+    schema = model.model_json_schema(by_alias=True)
+    parts = {
+        name: part
+        for name, part in schema["$defs"].items()
+        if name not in {"Upgrades", "Window", "Exclusion", "Waiver"}
+    }
+    return {name for part in (schema, *parts.values()) for name in part["properties"]} - {"upgrades"}
+
+
+def test_the_changelog_speaks_of_every_command() -> None:
+    from springboard_cli.main import app  # noqa: PLC0415 - the CLI takes a moment to import
+
+    text = (ROOT / "CHANGELOG.md").read_text()
+    for command in app.registered_commands:
+        assert re.search(rf"\b{command.name}\b", text), command.name
