@@ -189,7 +189,7 @@ class CertificateManager(moto_acm.AWSCertificateManagerBackend):  # type: ignore
     cloud: ClassVar[Cloud]
     failures: ClassVar[dict[str, str]] = {}  # domain → FailureReason, by injection
 
-    def request_certificate(  # noqa: PLR0917 - moto's signature, and the method
+    def request_certificate(
         self,
         domain_name: str,
         idempotency_token: str | None,
@@ -265,7 +265,7 @@ class CertificateManager(moto_acm.AWSCertificateManagerBackend):  # type: ignore
 
     def users_of(self, arn: str) -> list[str]:
         """The ARNs of the load balancers with a listener that has the certificate."""
-        from moto.elbv2.models import elbv2_backends  # noqa: PLC0415 - elbv2 and acm know each other
+        from moto.elbv2.models import elbv2_backends
 
         backend = elbv2_backends[self.account_id][self.region_name]
         return list(dict.fromkeys(balancer.arn for used, balancer in backend.certificates_in_use() if used == arn))
