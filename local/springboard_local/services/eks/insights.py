@@ -24,7 +24,7 @@ _SUMMARY = (
 _RANK = ("PASSING", "UNKNOWN", "WARNING", "ERROR")
 
 
-def _finding(  # noqa: PLR0917 - the order in which an insight reads
+def _finding(
     name: str, category: str, version: str, description: str, status: str, reason: str, **more: object
 ) -> Fields:
     return {
