@@ -56,7 +56,7 @@ _running: _Running | None = None
 
 def install(cloud: Cloud) -> None:
     """Take events and schedules over from moto."""
-    global _running  # noqa: PLW0603 - one cloud per process, as moto's backends are
+    global _running
     _running = _Running(cloud)
     _mending.undo()
     backend = models.EventsBackend
@@ -81,7 +81,7 @@ def _wrapped(wrapper: Any, original: Any) -> Any:
 
 def reset(cloud: Cloud) -> None:
     """Forget schedules and deliveries."""
-    global _running  # noqa: PLW0603 - see install
+    global _running
     if _running:
         _running.close()
     _running = _Running(cloud)
@@ -89,7 +89,7 @@ def reset(cloud: Cloud) -> None:
 
 def close(_: Cloud) -> None:
     """End deliveries, and give moto its own methods back."""
-    global _running  # noqa: PLW0603 - see install
+    global _running
     if _running:
         _running.close()
     _running = None
@@ -117,7 +117,7 @@ def put_aws_event(
     return str(event["id"])
 
 
-def _event(  # noqa: PLR0917 - in the order in which an event has them
+def _event(
     source: str,
     detail_type: str,
     resources: Sequence[str],
