@@ -54,7 +54,7 @@ class _Claim:
         return f"{self.date}/{self.region}/{self.service}/aws4_request"
 
 
-def verify_sigv4(  # noqa: PLR0911 - one refusal after the other, as AWS looks
+def verify_sigv4(
     method: str,
     path: str,
     query: str,
@@ -154,7 +154,7 @@ def _refusal(
     return None
 
 
-def _canonical(  # noqa: PLR0917 - in the order in which a canonical request has them
+def _canonical(
     method: str,
     path: str,
     parameters: list[tuple[str, str]],
