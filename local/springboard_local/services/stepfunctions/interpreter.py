@@ -80,7 +80,7 @@ class Interpreter:
         self._execution = execution
         self._evaluator = evaluator
         self._integrations = integrations
-        self._jitter = random.Random(seed)  # noqa: S311 - spreads retries
+        self._jitter = random.Random(seed)
         self._base: dict[str, Any] = {
             "Execution": {
                 "Id": execution.arn,
@@ -116,7 +116,7 @@ class Interpreter:
             name, value = step.next, step.output
         return value
 
-    def _enter(  # noqa: PLR0917 - what a visit is made of
+    def _enter(
         self,
         strand: Strand,
         name: str,
