@@ -81,7 +81,7 @@ def explanation(document: Json, diagnosis: Json) -> Iterator[str]:
 
 
 def _reports(diagnosis: Json) -> list[Json]:
-    found = diagnosis.get("pods", ())
+    found = diagnosis.get("reports", ())
     return [each for each in found if isinstance(each, dict)]
 
 

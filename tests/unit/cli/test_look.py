@@ -149,7 +149,7 @@ def test_describe_tells_conditions_operation_and_durations(machine: Machine) -> 
 
 
 CRASH: Json = {
-    "pods": [
+    "reports": [
         {
             "app": "shop",
             "pod": "shop-5c9d-x2x4",
@@ -183,15 +183,15 @@ def test_why_shows_springs_own_analysis_as_cause_and_remedy(machine: Machine) ->
 
 def test_why_shows_the_log_where_spring_said_nothing(machine: Machine) -> None:
     machine.api.add(troubled())
-    report = CRASH["pods"][0] | {"description": "", "action": ""}
-    machine.api.says("GET", "/environments/shop/diagnosis", answer({"pods": [report]}))
+    report = CRASH["reports"][0] | {"description": "", "action": ""}
+    machine.api.says("GET", "/environments/shop/diagnosis", answer({"reports": [report]}))
 
     assert "    line two" in machine.run("why", "shop").stdout
 
 
 def test_why_of_what_is_well(machine: Machine) -> None:
     machine.api.add(environment())
-    machine.api.says("GET", "/environments/shop/diagnosis", answer({"pods": []}))
+    machine.api.says("GET", "/environments/shop/diagnosis", answer({"reports": []}))
 
     assert "Nothing is wrong" in machine.run("why", "shop").stdout
 
