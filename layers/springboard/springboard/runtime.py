@@ -284,6 +284,7 @@ def task_of(event: Mapping[str, Any]) -> Task:
         generation=int(event["generation"]),
         now=moment(event["now"]),
         removal=bool(event.get("removal")),
+        again=bool(event.get("again")),
         once=bool(event.get("once")),
     )
 

@@ -23,6 +23,7 @@ from springboard.components.contract import (
 )
 from springboard.components.idempotency import token
 from springboard.errors import NotOursError
+from springboard.record import OperationKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -83,6 +84,8 @@ class Observed(Observation):
     zone_id: str
     retrying: bool = False
     given: Found | None = None
+    proven: frozenset[str] = frozenset()  # names of records that this operation has made
+    requested: tuple[str, str] = ("", "")  # operation and ARN, where this operation has requested it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +159,8 @@ def _wanted(desired: Desired, observed: Observed) -> Iterator[Change]:
 
 
 def _proof(record: Record, observed: Observed) -> Iterator[Change]:
+    if record.name in observed.proven:
+        return
     present = observed.present.get(record.name)
     values = [each["Value"].rstrip(".") for each in present.get("ResourceRecords", ())] if present else []
     if present is None:
@@ -219,11 +224,13 @@ def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
 
 
 def observe(world: World, environment: Environment) -> Observed:
-    """One listing, then tags and details of those that carry one of our hosts."""
+    """While a request of this operation is pending one call, else one listing and what carries one of our hosts."""
+    pending = _pending(world, environment)
+    if pending is not None:
+        return pending
     zone_id = environment.resolved.zone_id
-    hosts = {app.host for app in environment.resolved.apps} | set(
-        environment.facts.get("certificate", {}).get("hosts", ())
-    )
+    facts = environment.facts.get("certificate", {})
+    hosts = {app.host for app in environment.resolved.apps} | set(facts.get("hosts", ()))
     given = environment.spec.ingress.certificate_arn
     candidates = [each for each in world.acm.certificates() if _names(each) & hosts]
     ours: list[Mapping[str, Any]] = []
@@ -240,33 +247,62 @@ def observe(world: World, environment: Environment) -> Observed:
         present={name: found for name in sorted(names) if (found := world.route53.record(zone_id, name, "CNAME"))},
         needed_by_others=frozenset(_needed(names, certificates, others)),
         zone_id=zone_id,
-        retrying=environment.operation is not None and environment.operation.kind == "Retry",
+        retrying=environment.operation is not None and environment.operation.kind is OperationKind.RETRY,
         given=_found(detail) if given and (detail := world.acm.certificate(given)) else None,
     )
 
 
-def apply(world: World, environment: Environment, change: Change) -> None:
-    """One request, record or deletion."""
+def _pending(world: World, environment: Environment) -> Observed | None:
+    """The certificate that this very operation has requested, as long as nothing else matters."""
+    facts = environment.facts.get("certificate", {})
+    operation = environment.lock.operation if environment.lock else ""
+    if not operation or facts.get("operation") != operation or not facts.get("requested") or facts.get("arn"):
+        return None
+    detail = world.acm.certificate(facts["requested"])
+    if detail is None or detail["Status"] not in {"PENDING_VALIDATION", "ISSUED"}:
+        return None
+    found = _found(detail)
+    zone_id = environment.resolved.zone_id
+    proven = frozenset(facts.get("proven", ()))
+    unseen = sorted({record.name for record in found.records} - proven)
+    return Observed(
+        certificates=(found,),
+        present={name: record for name in unseen if (record := world.route53.record(zone_id, name, "CNAME"))},
+        needed_by_others=frozenset(),
+        zone_id=zone_id,
+        proven=proven,
+        requested=(operation, found.arn),
+    )
+
+
+def apply(world: World, environment: Environment, change: Change) -> Mapping[str, Any] | None:
+    """One request, record or deletion; answers what the next look need not look up again."""
     match change:
         case RequestCertificate():
             what = f"certificate/{'/'.join(change.hosts)}"
-            world.acm.request(change.hosts, token(environment, what), dict(change.tags))
+            arn = world.acm.request(change.hosts, token(environment, what), dict(change.tags))
+            return {"requested": arn, "operation": environment.lock.operation if environment.lock else "", "proven": []}
         case ProveHost():
             world.route53.change(change.zone_id, "UPSERT", change.record.as_set())
+            known = environment.facts.get("certificate", {}).get("proven", ())
+            return {"proven": sorted({*known, change.record.name})}
         case DeleteRecord():
             world.route53.delete(change.zone_id, dict(change.record))
         case DeleteCertificate():
             world.acm.delete(change.arn)
         case _:
             raise TypeError(f"not a change of certificate: {change!r}")
+    return None
 
 
 def learned(observed: Observed) -> Mapping[str, Any]:
     """The certificate that listeners should use, once it is issued."""
     issued = [each for each in (observed.given, *observed.certificates) if each and each.status == "ISSUED"]
+    operation, requested = observed.requested
     return {
         "arn": issued[0].arn if issued else "",
         "hosts": sorted({host for certificate in observed.certificates for host in certificate.hosts}),
+        **({"operation": operation, "requested": requested, "proven": sorted(observed.proven)} if requested else {}),
     }
 
 

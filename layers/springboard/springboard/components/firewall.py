@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from springboard import naming
 from springboard.components.contract import Absent, Action, Change, Observation, Ready, Verdict, Waiting
 from springboard.errors import NotOursError, RefusedError
+from springboard.record import OperationKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -178,7 +179,7 @@ def observe(world: World, environment: Environment) -> Observed:
     ours = [group for group in found if _tags(group).get(naming.OWNER_TAG) == environment.uid]
     ids = {group["GroupName"]: group["GroupId"] for group in ours}
     by_id = {group_id: name for name, group_id in ids.items()}
-    leaving = environment.operation is not None and environment.operation.kind == "Delete"
+    leaving = environment.operation is not None and environment.operation.kind is OperationKind.DELETE
     return Observed(
         groups={group["GroupName"]: _group(group, by_id) for group in ours},
         ids=ids,

@@ -6,7 +6,7 @@ redirects to 443; 443 forwards by host and keeps the actuator away from the outs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from springboard import naming
@@ -22,6 +22,7 @@ from springboard.components.contract import (
     Waiting,
 )
 from springboard.errors import NotOursError
+from springboard.record import OperationKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,8 @@ _TO_HTTPS = {
     "Type": "redirect",
     "RedirectConfig": {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"},
 }
+
+_WITHOUT_CERTIFICATE = Waiting("certificate", "443 is opened once the certificate is issued")
 
 
 @dataclass(frozen=True)
@@ -105,10 +108,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Observed(Observation):
-    """What there is under the environment's name."""
+    """What there is under the environment's name; `kept`: facts of one that waits for its certificate alone."""
 
     found: Found | None = None
     foreign: str = ""
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    operation: str = ""  # that looks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +205,7 @@ def desired(environment: Environment, site: Site) -> Desired:
         subnet_ids=site.public_subnet_ids if ingress.scheme == "internet-facing" else site.private_subnet_ids,
         security_group_id=environment.facts.get("firewall", {}).get("alb", ""),
         attributes=attributes,
-        certificate_arn=environment.facts.get("certificate", {}).get("arn", ""),
+        certificate_arn=_certificate(environment),
         rules=rules,
         tags={**environment.labels, **naming.owner_tags(site.stack_name, environment.name, environment.uid)},
     )
@@ -215,6 +220,8 @@ def changes(desired: Desired | Absent, observed: Observed) -> Sequence[Change]:
             f"the load balancer {desired.name} exists ({observed.foreign}) and was not made for this environment",
             "delete it if nobody needs it",
         )
+    if observed.kept:
+        return ()
     if observed.found is None:
         ready = bool(desired.security_group_id)
         return (
@@ -315,6 +322,8 @@ def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
     """Ready when active with both listeners and every rule."""
     if isinstance(desired, Absent):
         return Waiting("load balancer", "it is being deleted", after=10) if observed.found else Ready()
+    if observed.kept:
+        return _WITHOUT_CERTIFICATE
     if observed.found is None:
         on = "load balancer" if desired.security_group_id else "firewall"
         return Waiting(on, f"{on} is not there yet", after=10)
@@ -329,7 +338,7 @@ def _standing(desired: Desired, observed: Observed, found: Found) -> Verdict:
             " `springboard retry`",
         )
     if not desired.certificate_arn:
-        return Waiting("certificate", "443 is opened once the certificate is issued")
+        return _WITHOUT_CERTIFICATE
     left = changes(desired, observed)
     if left:
         return Waiting("listeners", f"{left[0].resource}: {left[0].reason}", after=5)
@@ -339,7 +348,10 @@ def _standing(desired: Desired, observed: Observed, found: Found) -> Verdict:
 
 
 def observe(world: World, environment: Environment) -> Observed:
-    """Five calls for one that exists: itself, tags, attributes, listeners, rules."""
+    """Five calls for one that exists: itself, tags, attributes, listeners, rules; none while a certificate lacks."""
+    facts = environment.facts.get("load_balancer", {})
+    if facts.get("waitsForCertificate") == _running(environment) != "" and not _certificate(environment):
+        return Observed(kept=facts)
     name = naming.load_balancer(world.site.prefix, environment.name, environment.uid)
     described = world.elb.load_balancer(name)
     if described is None:
@@ -359,7 +371,8 @@ def observe(world: World, environment: Environment) -> Observed:
             security_group_ids=tuple(described.get("SecurityGroups", ())),
             attributes=world.elb.load_balancer_attributes(arn),
             listeners={listener.port: listener for listener in listeners},
-        )
+        ),
+        operation=_running(environment),
     )
 
 
@@ -393,9 +406,27 @@ def apply(world: World, environment: Environment, change: Change) -> None:  # no
 
 
 def learned(observed: Observed) -> Mapping[str, Any]:
-    """What DNS and alarms need."""
+    """What DNS and alarms need; and, between two looks of an operation, that nothing but the certificate lacks."""
     found = observed.found
-    return {} if found is None else {"arn": found.arn, "dnsName": found.dns_name, "zoneId": found.zone_id}
+    if found is None:
+        return observed.kept
+    return {
+        "arn": found.arn,
+        "dnsName": found.dns_name,
+        "zoneId": found.zone_id,
+        "waitsForCertificate": observed.operation if set(found.listeners) == {80} else "",
+    }
+
+
+def _running(environment: Environment) -> str:
+    """The operation that may count on what it saw itself; "" for none, and for a deletion."""
+    operation = environment.operation
+    deleting = operation is not None and operation.kind is OperationKind.DELETE
+    return environment.lock.operation if environment.lock and not deleting else ""
+
+
+def _certificate(environment: Environment) -> str:
+    return str(environment.facts.get("certificate", {}).get("arn", ""))
 
 
 def _create(world: World, desired: Desired) -> None:

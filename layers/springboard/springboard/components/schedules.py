@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from springboard import naming
 from springboard.components.contract import Absent, Action, Change, Observation, Ready, Verdict, Waiting
+from springboard.record import OperationKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -134,9 +135,13 @@ def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
 
 
 def observe(world: World, environment: Environment) -> Observed:
-    """One call per schedule that an environment can have."""
+    """One call per schedule that is asked for or known; while the environment goes away, per possible one."""
     group = world.site.schedule_group
-    found = (_found(world.scheduler.schedule(group, name)) for name in _names(environment, world.site).values())
+    names = {schedule.name for schedule in desired(environment, world.site).schedules}
+    names |= set(environment.facts.get("schedules", {}).get("schedules", {}))
+    if environment.operation is not None and environment.operation.kind is OperationKind.DELETE:
+        names |= set(_names(environment, world.site).values())
+    found = (_found(world.scheduler.schedule(group, name)) for name in sorted(names))
     return Observed(group, {schedule.name: schedule for schedule in found if schedule is not None})
 
 

@@ -35,7 +35,7 @@ def begin(world: World, task: Task) -> dict[str, str]:
     kind = environment.operation.kind if environment.operation else OperationKind.CREATE
     conditions = beginning(environment, kind, task.now)
     world.store.begin(task.environment, task.operation, PHASES[kind], conditions, task.now)
-    return {"phase": PHASES[kind].value}
+    return {"phase": PHASES[kind].value, "kind": kind.value}
 
 
 def beginning(environment: Environment, kind: OperationKind, now: datetime) -> dict[str, Condition]:

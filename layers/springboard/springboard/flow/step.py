@@ -27,6 +27,7 @@ class Task:
     generation: int
     now: datetime
     removal: bool = False
+    again: bool = False  # look even though the step is done: others may have let go of something meanwhile
     once: bool = False  # the state has no loop of its own: waiting becomes UnavailableError, and Retry waits
 
 
@@ -37,7 +38,7 @@ def run(world: World, component: Component, row: Row, task: Task) -> dict[str, A
     """
     environment = fenced(world, task)
     before = environment.operation.steps.get(name(row, task)) if environment.operation else None
-    if before is not None and before.ended_at is not None and not before.error:
+    if before is not None and before.ended_at is not None and not before.error and not task.again:
         return {"ready": True, "retryAfter": 0}  # done in this operation: a loop over several components asks again
     step = before or Step(name(row, task), task.now)
     if before is None or before.error:
