@@ -56,10 +56,11 @@ lint: setup
 types: setup
 	@"$(BIN)/mypy" --no-error-summary -p springboard -p springboard_cli -p springboard_local
 	@MYPYPATH=functions "$(BIN)/mypy" --no-error-summary -p api -p components -p flow -p triggers
+	@"$(BIN)/mypy" --no-error-summary tests
 
 .PHONY: imports
 imports: setup
-	@"$(BIN)/lint-imports" --no-cache
+	@PYTHONPATH=functions "$(BIN)/lint-imports" --no-cache
 
 .PHONY: template
 template: setup

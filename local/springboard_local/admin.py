@@ -63,7 +63,7 @@ class Admin:
         start_response(f"{status} -", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
 
-    def _serve(self, environ: dict[str, Any]) -> Any:  # noqa: C901, PLR0911 - the table of routes
+    def _serve(self, environ: dict[str, Any]) -> Any:  # noqa: C901, PLR0911, PLR0912 - the table of routes
         path = [unquote(part) for part in environ["PATH_INFO"].removeprefix("/_local/").strip("/").split("/")]
         query = {name: values[-1] for name, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
         body = _json(environ)

@@ -56,13 +56,14 @@ def test_faults_come_and_go(cloud: LocalCloud) -> None:
 
 
 def test_a_fault_that_makes_no_sense_is_refused(cloud: LocalCloud) -> None:
-    for body in (
+    faults: tuple[dict[str, object], ...] = (
         {"service": "eks"},
         {"service": "eks", "kind": "explode"},
         {"service": "eks", "kind": "error", "probability": 2},
         {"service": "eks", "kind": "error", "colour": "red"},
         [],
-    ):
+    )
+    for body in faults:
         assert ask(cloud, "POST", "/_local/faults", body)[0] == 400
     assert ask(cloud, "GET", "/_local/faults")[1] == []
 
@@ -102,5 +103,5 @@ def test_a_failure_of_the_cloud_is_an_answer() -> None:
 
     statuses: list[str] = []
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/_local/clock", "wsgi.input": __import__("io").BytesIO()}
-    Admin(Broken())(environ, lambda status, _: statuses.append(status))  # type: ignore[arg-type]
+    Admin(Broken())(environ, lambda status, _: statuses.append(status))
     assert statuses == ["500 -"]

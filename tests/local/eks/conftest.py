@@ -124,13 +124,13 @@ class Account:
         self.latency = LatencyModel(spread=False)
         self.lane = ScriptedLane()
         self.pipeline = Pipeline(application(), self.clock)
-        self.pipeline.authorize = self._identify  # type: ignore[assignment]
+        self.pipeline.authorize = self._identify
         self._server = Server(self.pipeline, 0)
         self._server.start()
         self.eks_module = eks
         self._modules = (ec2, autoscaling, eks, elbv2)
         for module in self._modules:
-            module.install(self)  # type: ignore[attr-defined]
+            module.install(self)
         self._clients: dict[str, Any] = {}
 
     @staticmethod
@@ -239,7 +239,7 @@ class Account:
         from moto.logs.models import logs_backends  # noqa: PLC0415
 
         for module in reversed(self._modules):
-            module.reset(self)  # type: ignore[attr-defined]
+            module.reset(self)
         for backends in (autoscaling_backends, elbv2_backends, ec2_backends, logs_backends):
             backends.clear()
         self.lane.close()
@@ -249,7 +249,7 @@ class Account:
     def close(self) -> None:
         """End everything."""
         for module in reversed(self._modules):
-            module.close(self)  # type: ignore[attr-defined]
+            module.close(self)
         for client in self._clients.values():
             client.close()
         self._server.stop()
