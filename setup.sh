@@ -36,6 +36,12 @@ find_uv() {
   fi
 }
 
+# Two set-ups at once would spoil each other's environment.
+if command -v flock >/dev/null; then
+  mkdir -p .tools
+  exec 9>.tools/.lock
+  flock 9
+fi
 uv=$(find_uv)
 
 case "${1:-}" in
@@ -47,7 +53,10 @@ venv)
     python=3.13
   fi
   echo "setting up ${folder#"$here"/} from $requirements"
-  "$uv" venv --quiet --clear $seed --python "$python" "$folder"
+  # One that is there is brought up to date in place: somebody may be working in it.
+  if ! runs "$folder/bin/python"; then
+    "$uv" venv --quiet --clear $seed --python "$python" "$folder"
+  fi
   # Compiled at once: an uncompiled environment starts two to three times slower.
   "$uv" pip sync --quiet --require-hashes --compile-bytecode --python "$folder/bin/python" "$requirements"
   ;;
