@@ -56,10 +56,10 @@ RETRIED = {
 }
 # How a state's name begins, by its type; what ends a scope is named after how it ended.
 VERBS = {
-    "Task": ("Begin", "Ensure", "Remove", "Request", "Record", "Settle"),
+    "Task": ("Begin", "Ensure", "Remove", "Request", "Drop", "Record", "Settle"),
     "Choice": ("Is",),
     "Wait": ("WaitFor", "Await", "Let"),
-    "Parallel": ("Build", "Fill", "Stop", "Empty", "Remove"),
+    "Parallel": ("Build", "Fill", "Stop", "Empty", "Drop", "Remove"),
 }
 OUTCOMES = ("Ready", "Gone", "Succeeded", "Failed", "Superseded")
 ENDS = {"Succeed", "Fail"}
@@ -149,6 +149,14 @@ def removal_is_said(machine: Mapping[str, Any], around: Surroundings) -> Finding
                 yield f"{state.name} says removal: {str(said).lower()}"
 
 
+def time_is_told(machine: Mapping[str, Any], _: Surroundings) -> Findings:
+    """Handlers have no clock: each gets the time at which its state was entered."""
+    for state in asl.states(machine):
+        payload = str(state.body.get("Arguments", {}).get("Payload"))
+        if state.function() and "'now': $states.context.State.EnteredTime" not in payload:
+            yield f"{state.name} does not tell its handler the time"
+
+
 def waiting_is_answered(machine: Mapping[str, Any], around: Surroundings) -> Findings:
     """A component's answer is kept and looked at, or the handler is told that nobody comes again (`once`)."""
     for state in asl.states(machine):
@@ -162,7 +170,8 @@ def waiting_is_answered(machine: Mapping[str, Any], around: Surroundings) -> Fin
             if other.type == "Choice"
             for expression in asl.expressions(other.body)
         )
-        requested = state.name.startswith("Request")  # a later state of the same component looks
+        # A later state of the same component looks; what could not be dropped now, the next operation drops.
+        requested = state.name.startswith(("Request", "Drop"))
         if once and read:
             yield f"{state.name} is told to be the only look, and looked at again"
         if not (once or read or requested):
@@ -314,6 +323,7 @@ RULES: tuple[Callable[[Mapping[str, Any], Surroundings], Findings], ...] = (
     names_are_unique,
     names_say_what_is_done,
     removal_is_said,
+    time_is_told,
     waiting_is_answered,
     tasks_are_bounded,
     tasks_are_retried,

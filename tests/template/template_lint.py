@@ -26,12 +26,12 @@ ASYNCHRONOUS = {"events.amazonaws.com", "s3.amazonaws.com", "sns.amazonaws.com",
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement of a policy, with the line above it."""
+    """A statement of a policy, with the comment above it."""
 
     resource: str  # the logical id of what has the policy
     type: str
     body: dict[str, Any]
-    above: str
+    comment: str
 
     @property
     def actions(self) -> list[str]:
@@ -73,10 +73,20 @@ class Template:
         lines = self.text.splitlines()
         tree = yaml.compose(self.text, yaml.CSafeLoader)
         return tuple(
-            Statement(name, self.resources[name]["Type"], body, lines[line - 1].strip() if line else "")
+            Statement(name, self.resources[name]["Type"], body, _comment(lines[:line]))
             for name, node in _mapping(_mapping(tree)["Resources"]).items()
             for body, line in _statements(self.resources[name], node)
         )
+
+
+def _comment(lines: list[str]) -> str:
+    """The comment in which the lines end, as one."""
+    words: list[str] = []
+    for line in reversed(lines):
+        if not line.lstrip().startswith("#"):
+            break
+        words.insert(0, line.strip().removeprefix("#").strip())
+    return " ".join(words)
 
 
 def _mapping(node: yaml.Node | None) -> dict[str, yaml.Node]:
@@ -118,7 +128,7 @@ def every_wide_resource_is_explained(template: Template) -> Findings:
     """Resource * has a comment above it that says why. In a key's policy it means that key."""
     for statement in template.statements:
         wide = "*" in _several(statement.body.get("Resource")) and statement.type != "AWS::KMS::Key"
-        if wide and not re.match(r"# \w+ \w+", statement.above):
+        if wide and " " not in statement.comment:
             yield f"{statement} is for every resource, and no comment says why"
 
 
@@ -154,8 +164,7 @@ def roles_are_passed_to_named_services(template: Template) -> Findings:
         if "iam:PassRole" in statement.actions:
             if "*" in _several(statement.body.get("Resource")):
                 yield f"{statement} passes any role"
-            explained = statement.above.startswith("#")
-            if "iam:PassedToService" not in statement.condition_keys and not explained:
+            if "iam:PassedToService" not in statement.condition_keys and not statement.comment:
                 yield f"{statement} passes a role to any service"
 
 

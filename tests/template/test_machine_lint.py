@@ -40,7 +40,9 @@ States:
         States:
           EnsureCluster:
             Type: Task
-            Arguments: {FunctionName: "${ClusterFunctionArn}", Payload: "{% $states.context.Execution.Input %}"}
+            Arguments:
+              FunctionName: ${ClusterFunctionArn}
+              Payload: "{% {'now': $states.context.State.EnteredTime} %}"
             Assign: {cluster: "{% $states.result.Payload %}"}
             TimeoutSeconds: 70
             Next: IsClusterReady
@@ -57,7 +59,7 @@ States:
     Next: Settle
   Settle:
     Type: Task
-    Arguments: {FunctionName: "${SettleFunctionArn}", Payload: "{% $states.context.Execution.Input %}"}
+    Arguments: {FunctionName: "${SettleFunctionArn}", Payload: "{% {'now': $states.context.State.EnteredTime} %}"}
     TimeoutSeconds: 70
     Catch: [{ErrorEquals: [States.ALL], Next: OperationSucceeded}]
     Next: OperationSucceeded
@@ -118,8 +120,12 @@ def a_state_calls_another_function(machine: Machine) -> None:
 
 
 def an_ensure_state_removes(machine: Machine) -> None:
-    payload = "{% $merge([$states.input, {'removal': true}]) %}"
+    payload = "{% {'now': $states.context.State.EnteredTime, 'removal': true} %}"
     inside(machine)["EnsureCluster"]["Arguments"]["Payload"] = payload
+
+
+def the_time_is_left_out(machine: Machine) -> None:
+    machine["States"]["Settle"]["Arguments"]["Payload"] = "{% $states.context.Execution.Input %}"
 
 
 def nobody_looks_at_the_answer(machine: Machine) -> None:
@@ -214,6 +220,7 @@ FAULTS: list[tuple[Callable[[Machine], None], set[str]]] = [
     (a_name_has_no_verb, {"names_say_what_is_done"}),
     (a_state_calls_another_function, {"names_say_what_is_done", "substitutions_match"}),
     (an_ensure_state_removes, {"removal_is_said"}),
+    (the_time_is_left_out, {"time_is_told"}),
     (nobody_looks_at_the_answer, {"waiting_is_answered"}),
     (no_timeout, {"tasks_are_bounded"}),
     (no_machine_timeout, {"tasks_are_bounded"}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.template import source, template_lint
+from tests.template import permissions, source, template_lint
 
 # What is written instead of what, and the rule that must object.
 FAULTS = {
@@ -142,3 +142,8 @@ def test_the_lint_finds(fault: str) -> None:
 
 def test_every_rule_has_a_fault_that_it_finds() -> None:
     assert {rule for _, _, rule in FAULTS.values()} == {rule.__name__ for rule in template_lint.RULES}
+
+
+def test_the_page_of_permissions_is_current() -> None:
+    page = permissions.PAGE.read_text(encoding="utf-8")
+    assert page == permissions.rendered(), "run: .venv/bin/python -m tests.template.permissions"

@@ -56,7 +56,7 @@ def test_faults_come_and_go(cloud: LocalCloud) -> None:
 
 
 def test_a_fault_that_makes_no_sense_is_refused(cloud: LocalCloud) -> None:
-    faults: tuple[dict[str, object], ...] = (
+    faults: tuple[object, ...] = (
         {"service": "eks"},
         {"service": "eks", "kind": "explode"},
         {"service": "eks", "kind": "error", "probability": 2},
