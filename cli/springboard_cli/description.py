@@ -68,10 +68,10 @@ def explanation(document: Json, diagnosis: Json) -> Iterator[str]:
         yield f"Remedy     {failure.get('remedy', '')}"
     waiting = [each for each in conditions if each["status"] != "True" and each["type"] not in progress.SUMMARY]
     if waiting and not ready:
-        rows = ((each["type"], each.get("reason", ""), each.get("message", "")) for each in waiting)
+        rows = ((each["type"], each.get("reason", ""), progress.shorten(each.get("message", ""))) for each in waiting)
         yield from _table("What is not ready", ("CONDITION", "REASON", "MESSAGE"), rows)
-    for report in reports:
-        yield from _report(report)
+    for alike in _alike(reports):
+        yield from _report(alike[0], [str(each.get("pod", "")) for each in alike[1:]])
     if diagnosis.get("unknown"):
         yield ""
         yield f"The pods could not be asked: {diagnosis['unknown']}"
@@ -85,14 +85,27 @@ def _reports(diagnosis: Json) -> list[Json]:
     return [each for each in found if isinstance(each, dict)]
 
 
-def _report(report: Json) -> Iterator[str]:
-    """One pod or target; Spring Boot's own analysis first, where its log has one."""
+def _alike(reports: list[Json]) -> list[list[Json]]:
+    """Reports of the same trouble together: three replicas that crash for one reason are one story."""
+    found: dict[tuple[str, ...], list[Json]] = {}
+    for report in reports:
+        # Without an analysis only the log tells one crash from another.
+        cause = report.get("description") or "\n".join(map(str, report.get("log", ())))
+        key = (str(report.get("app")), str(report.get("container")), str(report.get("reason")), str(cause))
+        found.setdefault(key, []).append(report)
+    return list(found.values())
+
+
+def _report(report: Json, others: Sequence[str]) -> Iterator[str]:
+    """One pod; Spring Boot's own analysis first, where its log has one. `others` have the same trouble."""
     restarts = report.get("restarts")
     where = "/".join(str(report[key]) for key in ("pod", "container") if report.get(key))
     yield ""
     yield f"{where or report.get('app', '')}: {report.get('reason', '')}" + (
         f", restarted {restarts} time{'' if restarts == 1 else 's'}" if restarts else ""
     )
+    if others:
+        yield f"  The same: {', '.join(others)}"
     if report.get("message"):
         yield f"  {report['message']}"
     if report.get("description"):

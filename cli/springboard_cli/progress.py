@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SUMMARY = frozenset({"Ready", "Available", "Progressing", "Drifted"})
 ENDED = frozenset({"Succeeded", "Failed", "Cancelled"})
+_DURATION = re.compile(r"\b(\d+h)?(\d+m)?\d+s\b")  # a back-off that grows is no news
+_SHOWN = 200
 _MARKS = {"Ready": ("✓", "green"), "Gone": ("✓", "green"), "Failed": ("✗", "red"), "Pending": ("·", "dim")}
 
 
@@ -48,6 +50,11 @@ def words(name: str) -> str:
     """NodeGroupsReady, EnsureNodeGroups, RemoveNodeGroups → node groups"""
     bare = re.sub(r"^(Ensure|Remove)(?=[A-Z])|(?<=[a-z])Ready$", "", name)
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", bare).lower()
+
+
+def shorten(text: str) -> str:
+    """A message on a line; `springboard describe` has all of it."""
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def components(document: Json) -> list[Component]:
@@ -97,7 +104,7 @@ class Plain:
         """Say what has changed since the last look."""
         now = self._session.now()
         for component in components(document):
-            state = (component.state, component.message)
+            state = (component.state, _DURATION.sub("", component.message))
             before = self._shown.get(component.name)
             self._shown[component.name] = state
             # What this operation has not begun with is no transition of it.
@@ -106,7 +113,8 @@ class Plain:
             if component.state == "Working" and not component.message:
                 continue  # what it waits for, or that it has ended, comes with the next look
             took = component.took(now) if component.ended else ""
-            parts = (f"{component.name:<14}", f"{component.state:<7}", f"{took:<7}", component.message)
+            message = shorten(component.message)
+            parts = (f"{component.name:<14}", f"{component.state:<7}", f"{took:<7}", message)
             self._session.terminal.say(f"{_since(document, now):>7}  {'  '.join(parts).rstrip()}")
 
 
@@ -243,5 +251,7 @@ def failure(document: Json, ended: str) -> CommandError:
 def still_at_work(name: str, why: str) -> CommandError:
     """The wait is over, the work is not."""
     return CommandError(
-        f"{why}; the work on {name} goes on", f"`springboard wait {name}` comes back to it", code=Exit.TIMED_OUT
+        f"{why}; the work on {name} goes on",
+        f"`springboard wait {name}` comes back to it, `springboard why {name}` says what it waits for",
+        code=Exit.TIMED_OUT,
     )

@@ -108,6 +108,20 @@ def test_each_transition_is_told_once(machine: Machine) -> None:
     assert result.stderr.count("  cluster ") == 2
 
 
+def test_a_back_off_that_grows_is_no_news_and_a_long_message_is_cut(machine: Machine) -> None:
+    def crashing(back_off: str) -> Json:
+        document = under_way(at_work="WorkloadReady")
+        document["status"]["conditions"][-1]["message"] = f"back-off {back_off} restarting, " + "very " * 200
+        return document
+
+    creating(machine, crashing("40s"), crashing("1m20s"), crashing("5m0s"), done())
+
+    lines = [line for line in machine.run("apply", text=SHOP).stderr.splitlines() if "workload" in line]
+
+    assert len(lines) == 2
+    assert max(map(len, lines)) < 250
+
+
 def test_a_change_is_sent_for_the_generation_that_was_read(machine: Machine) -> None:
     machine.api.add(done())
     accepted = under_way()

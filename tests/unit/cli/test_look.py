@@ -189,6 +189,21 @@ def test_why_shows_the_log_where_spring_said_nothing(machine: Machine) -> None:
     assert "    line two" in machine.run("why", "shop").stdout
 
 
+def test_pods_with_the_same_trouble_are_one_story(machine: Machine) -> None:
+    machine.api.add(troubled())
+    first = CRASH["reports"][0]
+    second, third = (
+        first | {"pod": "shop-2", "message": "back-off 20s"},
+        first | {"pod": "shop-3", "reason": "OOMKilled"},
+    )
+    machine.api.says("GET", "/environments/shop/diagnosis", answer({"reports": [first, second, third]}))
+
+    printed = machine.run("why", "shop").stdout
+
+    assert "  The same: shop-2" in printed
+    assert printed.count("  Cause   Failed") == 2
+
+
 def test_why_of_what_is_well(machine: Machine) -> None:
     machine.api.add(environment())
     machine.api.says("GET", "/environments/shop/diagnosis", answer({"reports": []}))
