@@ -265,7 +265,7 @@ class CertificateManager(moto_acm.AWSCertificateManagerBackend):  # type: ignore
 
     def users_of(self, arn: str) -> list[str]:
         """The ARNs of the load balancers with a listener that has the certificate."""
-        from moto.elbv2.models import elbv2_backends
+        from moto.elbv2.models import elbv2_backends  # noqa: PLC0415 - elbv2 and acm know each other
 
         backend = elbv2_backends[self.account_id][self.region_name]
         return list(dict.fromkeys(balancer.arn for used, balancer in backend.certificates_in_use() if used == arn))

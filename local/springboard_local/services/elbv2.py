@@ -453,7 +453,7 @@ class LoadBalancing(moto_elbv2.ELBv2Backend):  # type: ignore[misc]  # moto is u
             raise _invalid(f"'{key}' value '{value}' must be one of {sorted(_CHOICES[key])}")
 
     def _check_log_bucket(self, attributes: dict[str, str]) -> None:
-        from moto.s3.models import s3_backends
+        from moto.s3.models import s3_backends  # noqa: PLC0415 - a heavy module, needed for access logs alone
 
         for logs in ("access_logs", "connection_logs"):
             if attributes.get(f"{logs}.s3.enabled") != "true":
@@ -645,7 +645,7 @@ class LoadBalancing(moto_elbv2.ELBv2Backend):  # type: ignore[misc]  # moto is u
         if not self._certificate_exists(arn):
             raise ELBClientError("CertificateNotFound", f"Certificate '{arn}' not found")
         if ":acm:" in arn:
-            from moto.acm.models import acm_backends
+            from moto.acm.models import acm_backends  # noqa: PLC0415 - as moto does, against a cycle of imports
 
             if acm_backends[self.account_id][self.region_name].get_certificate(arn).status != "ISSUED":
                 raise ELBClientError(

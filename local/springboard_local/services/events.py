@@ -56,7 +56,7 @@ _running: _Running | None = None
 
 def install(cloud: Cloud) -> None:
     """Take events and schedules over from moto."""
-    global _running
+    global _running  # noqa: PLW0603 - one cloud per process, as moto's backends are
     _running = _Running(cloud)
     _mending.undo()
     backend = models.EventsBackend
@@ -81,7 +81,7 @@ def _wrapped(wrapper: Any, original: Any) -> Any:
 
 def reset(cloud: Cloud) -> None:
     """Forget schedules and deliveries."""
-    global _running
+    global _running  # noqa: PLW0603 - see install
     if _running:
         _running.close()
     _running = _Running(cloud)
@@ -89,7 +89,7 @@ def reset(cloud: Cloud) -> None:
 
 def close(_: Cloud) -> None:
     """End deliveries, and give moto its own methods back."""
-    global _running
+    global _running  # noqa: PLW0603 - see install
     if _running:
         _running.close()
     _running = None

@@ -228,7 +228,7 @@ def covers(pattern: str, name: str) -> bool:
 
 
 def _names_of(ingress: _Ingress, arn: str, certificate: str) -> list[str]:
-    from moto.acm.models import acm_backends
+    from moto.acm.models import acm_backends  # noqa: PLC0415 - acm and elbv2 know each other
 
     backend = ingress.balancers[arn][0]
     bundle = acm_backends[backend.account_id][backend.region_name]._certificates.get(certificate)
@@ -263,7 +263,7 @@ def _like(patterns: list[str], value: str) -> bool:
     return any(fnmatch.fnmatchcase(value, pattern.replace("[", "[[]")) for pattern in patterns)
 
 
-def _matches(condition: dict[str, Any], request: web.BaseRequest) -> bool:
+def _matches(condition: dict[str, Any], request: web.BaseRequest) -> bool:  # noqa: PLR0911 - one per field
     match condition["Field"]:
         case "host-header":
             return _like([each.lower() for each in condition["Values"]], _host(request))

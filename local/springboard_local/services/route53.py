@@ -212,7 +212,7 @@ class HostedZones(moto_route53.Route53Backend):  # type: ignore[misc]  # moto is
     def create_hosted_zone(
         self,
         name: str,
-        private_zone: bool,
+        private_zone: bool,  # noqa: FBT001 - moto's signature
         caller_reference: str | None = None,
         vpcid: str | None = None,
         vpcregion: str | None = None,
@@ -319,7 +319,7 @@ class HostedZones(moto_route53.Route53Backend):  # type: ignore[misc]  # moto is
         return None
 
     def _load_balancer(self, target: str) -> Any:
-        from moto.elbv2.models import elbv2_backends
+        from moto.elbv2.models import elbv2_backends  # noqa: PLC0415 - only where load balancers are in use
 
         name = target.removeprefix("dualstack.")
         for _, _, backend in list(elbv2_backends.iter_backends()):
@@ -339,7 +339,7 @@ class HostedZones(moto_route53.Route53Backend):  # type: ignore[misc]  # moto is
 
 def _elb_name_in_zone(target: str, zone_id: str) -> bool:
     """Whether a name that no load balancer (any more) has could be one in ELB's zone `zone_id`."""
-    from springboard_local.services.elbv2 import CANONICAL_ZONES
+    from springboard_local.services.elbv2 import CANONICAL_ZONES  # noqa: PLC0415 - elbv2 imports acm's neighbours
 
     for region, (application, network) in CANONICAL_ZONES.items():
         if zone_id == application and target.endswith(f".{region}.elb.amazonaws.com."):

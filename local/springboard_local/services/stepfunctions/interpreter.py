@@ -80,7 +80,7 @@ class Interpreter:
         self._execution = execution
         self._evaluator = evaluator
         self._integrations = integrations
-        self._jitter = random.Random(seed)
+        self._jitter = random.Random(seed)  # noqa: S311 - spreads retries
         self._base: dict[str, Any] = {
             "Execution": {
                 "Id": execution.arn,
