@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+import json
+import sys
+from datetime import datetime, timedelta
+from typing import Any
 
-from springboard.flow import settle
+from springboard.flow.settle import sweep
 from springboard.record import moment
-from springboard.runtime import Handler
-
-if TYPE_CHECKING:
-    from springboard.runtime import World
+from springboard.runtime import world
 
 # Younger locks may belong to a request that is about to start its execution.
 GRACE = timedelta(minutes=2)
 
 
-def sweep(world: World, event: dict[str, Any]) -> dict[str, Any]:
-    """Sweep at the time that the schedule names."""
-    return {"settled": settle.sweep(world, moment(event["time"]), GRACE)}
+def handler(event: dict[str, Any], _context: object) -> dict[str, list[tuple[str, str]]]:
+    """Sweep at the time that the schedule names, and count what was found: an alarm watches that number."""
+    now = moment(event["time"])
+    settled = sweep(world(), now, GRACE)
+    sys.stdout.write(json.dumps(stale_locks(len(settled), world().site.stack_name, now)) + "\n")
+    return {"settled": settled}
 
 
-handler = Handler(sweep)
+def stale_locks(count: int, stack: str, now: datetime) -> dict[str, Any]:
+    """The metric Springboard/StaleLocks of a stack, in CloudWatch's embedded metric format."""
+    metric = {
+        "Namespace": "Springboard",
+        "Dimensions": [["Stack"]],
+        "Metrics": [{"Name": "StaleLocks", "Unit": "Count"}],
+    }
+    stamp = int(now.timestamp() * 1000)
+    return {"_aws": {"Timestamp": stamp, "CloudWatchMetrics": [metric]}, "Stack": stack, "StaleLocks": count}

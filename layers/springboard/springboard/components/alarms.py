@@ -90,49 +90,54 @@ def desired(environment: Environment, site: Site) -> Desired:
     """Errors and latency of the load balancer, unhealthy targets of each application."""
     balancer = _suffix(environment.facts.get("load_balancer", {}).get("arn", ""), "loadbalancer/")
     groups = environment.facts.get("target_groups", {}).get("groups", {})
-    name = _namer(environment, site)
     dashboard = naming.dashboard(site.prefix, environment.name, environment.uid)
-    alarms: dict[str, Mapping[str, Any]] = {}
+    alarms: list[dict[str, Any]] = []
     suffixes: list[tuple[str, str]] = []
     for app in environment.resolved.apps:
         group = naming.target_group(site.prefix, environment.name, environment.uid, app.name, app.node_port)
         if group in groups:
             suffixes.append((app.name, _suffix(groups[group], "")))
     if balancer:
-        alarms[name("errors")] = _alarm(
-            name("errors"),
-            f"{environment.name}: the applications answer 5xx",
-            site.alarm_topic_arn,
-            metric="HTTPCode_Target_5XX_Count",
-            dimensions={"LoadBalancer": balancer},
-            statistic={"Statistic": "Sum"},
-            threshold=_ERRORS,
-            periods=5,
+        alarms.append(
+            _alarm(
+                _name(environment, site, "errors"),
+                f"{environment.name}: the applications answer 5xx",
+                site.alarm_topic_arn,
+                metric="HTTPCode_Target_5XX_Count",
+                dimensions={"LoadBalancer": balancer},
+                statistic={"Statistic": "Sum"},
+                threshold=_ERRORS,
+                periods=5,
+            )
         )
-        alarms[name("latency")] = _alarm(
-            name("latency"),
-            f"{environment.name}: 1 of 20 answers takes over {_LATENCY_SECONDS:g} s",
-            site.alarm_topic_arn,
-            metric="TargetResponseTime",
-            dimensions={"LoadBalancer": balancer},
-            statistic={"ExtendedStatistic": "p95"},
-            threshold=_LATENCY_SECONDS,
-            periods=5,
+        alarms.append(
+            _alarm(
+                _name(environment, site, "latency"),
+                f"{environment.name}: 1 of 20 answers takes over {_LATENCY_SECONDS:g} s",
+                site.alarm_topic_arn,
+                metric="TargetResponseTime",
+                dimensions={"LoadBalancer": balancer},
+                statistic={"ExtendedStatistic": "p95"},
+                threshold=_LATENCY_SECONDS,
+                periods=5,
+            )
         )
         for app_name, suffix in suffixes:
-            alarms[name(f"unhealthy-{app_name}")] = _alarm(
-                name(f"unhealthy-{app_name}"),
-                f"{environment.name}: targets of {app_name} are unhealthy",
-                site.alarm_topic_arn,
-                metric="UnHealthyHostCount",
-                dimensions={"LoadBalancer": balancer, "TargetGroup": suffix},
-                statistic={"Statistic": "Maximum"},
-                threshold=0,
-                periods=5,
+            alarms.append(
+                _alarm(
+                    _name(environment, site, f"unhealthy-{app_name}"),
+                    f"{environment.name}: targets of {app_name} are unhealthy",
+                    site.alarm_topic_arn,
+                    metric="UnHealthyHostCount",
+                    dimensions={"LoadBalancer": balancer, "TargetGroup": suffix},
+                    statistic={"Statistic": "Maximum"},
+                    threshold=0,
+                    periods=5,
+                )
             )
     return Desired(
         known=bool(balancer),
-        alarms=alarms,
+        alarms={alarm["AlarmName"]: alarm for alarm in alarms},
         dashboard=dashboard,
         body=_body(site.region, environment.name, balancer, suffixes),
         tags={**environment.labels, **naming.owner_tags(site.stack_name, environment.name, environment.uid)},
@@ -189,7 +194,7 @@ def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
 def observe(world: World, environment: Environment) -> Observed:
     """Two calls."""
     dashboard = naming.dashboard(world.site.prefix, environment.name, environment.uid)
-    found = world.cloudwatch.alarms(_namer(environment, world.site)(""))
+    found = world.cloudwatch.alarms(_name(environment, world.site, ""))
     return Observed({each["AlarmName"]: each for each in found}, dashboard, world.cloudwatch.dashboard(dashboard))
 
 
@@ -213,8 +218,8 @@ def learned(observed: Observed) -> Mapping[str, Any]:
     return {"alarms": sorted(observed.alarms), "dashboard": observed.dashboard if observed.body else ""}
 
 
-def _namer(environment: Environment, site: Site) -> Any:  # noqa: ANN401 - a function of one word
-    return lambda what: naming.alarm(site.prefix, environment.name, environment.uid, what)
+def _name(environment: Environment, site: Site, what: str) -> str:
+    return naming.alarm(site.prefix, environment.name, environment.uid, what)
 
 
 def _alarm(
@@ -261,10 +266,8 @@ def _body(region: str, environment: str, balancer: str, groups: Sequence[tuple[s
         properties = {"title": title, "region": region, "metrics": metrics, "stat": stat, "period": _MINUTE}
         return {"type": "metric", "x": 12 * column, "y": 6 * row, "width": 12, "height": 6, "properties": properties}
 
-    on = [_NAMESPACE, "", "LoadBalancer", balancer]
-
     def metric(name: str) -> list[str]:
-        return [on[0], name, *on[2:]]
+        return [_NAMESPACE, name, "LoadBalancer", balancer]
 
     widgets = [
         widget(f"{environment}: requests", [metric("RequestCount")], "Sum", 0, 0),
