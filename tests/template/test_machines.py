@@ -45,7 +45,7 @@ def test_every_component_has_its_state(name: str, verb: str) -> None:
 
 
 @pytest.mark.parametrize("name", source.MACHINES)
-def test_the_longest_history_stays_far_from_the_quota(name: str) -> None:
+def test_f42_the_longest_history_stays_far_from_the_quota(name: str) -> None:
     # The quota is 25,000 events; the second bound is that of an account which throttles every call, for hours.
     assert history.worst(source.machine(name)).events < 10_000
     assert history.worst(source.machine(name), throttled=True).events < 15_000
