@@ -1,0 +1,104 @@
+"""Springboard's own stack in this process: the template that is deployed, its machines and its handlers.
+
+The local CloudFormation makes the stack from template.yaml and network.yaml. Only what `sam build` would package is
+replaced: functions run in this process, each in a world of its own role, so their code and layer are empty.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from springboard.runtime import Handler, Settings, World
+from springboard_local import seeds
+from tests.template import source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from springboard_local.clock import ManualClock
+    from springboard_local.cloud import LocalCloud
+
+BASE_DOMAIN = "dev.example.com"
+BUCKET = "packages"
+STACK = "springboard"
+PACKAGED = {
+    "CodeUri: functions/": f"CodeUri: s3://{BUCKET}/empty.zip",
+    "ContentUri: layers/springboard/": f"ContentUri: s3://{BUCKET}/empty.zip",
+    "DefinitionUri: statemachines/provision.asl.yaml": f"DefinitionUri: s3://{BUCKET}/provision.json",
+    "DefinitionUri: statemachines/teardown.asl.yaml": f"DefinitionUri: s3://{BUCKET}/teardown.json",
+    "TemplateURL: network.yaml": f"TemplateURL: https://s3.amazonaws.com/{BUCKET}/network.yaml",
+}
+
+
+def deploy(cloud: LocalCloud, clock: ManualClock) -> dict[str, str]:
+    """Make the hosted zone and the stack; the stack's outputs."""
+    from springboard_local.services import ecr  # noqa: PLC0415 - of moto, which the cloud has to prepare first
+
+    ecr.seed(cloud, seeds.images(source.ROOT / "examples"))
+    cloud.client("route53").create_hosted_zone(Name=BASE_DOMAIN, CallerReference="flow")
+    _upload(cloud)
+    cloud.settings.extra["handlers"].update(_handlers())
+    stacks = cloud.client("cloudformation")
+    stacks.create_stack(
+        StackName=STACK,
+        TemplateURL=f"https://s3.amazonaws.com/{BUCKET}/template.yaml",
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        Parameters=[{"ParameterKey": "BaseDomain", "ParameterValue": BASE_DOMAIN}],
+    )
+    described: dict[str, Any] = {}
+
+    def done() -> bool:
+        described.update(stacks.describe_stacks(StackName=STACK)["Stacks"][0])
+        return not str(described["StackStatus"]).endswith("_IN_PROGRESS")
+
+    clock.run_until(done)
+    assert described["StackStatus"] == "CREATE_COMPLETE", described
+    return {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
+
+
+def _upload(cloud: LocalCloud) -> None:
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    template = source.text("template.yaml")
+    for local, packaged in PACKAGED.items():
+        assert local in template, f"template.yaml has no {local}"
+        template = template.replace(local, packaged)
+    empty = io.BytesIO()
+    with zipfile.ZipFile(empty, "w") as archive:
+        archive.writestr("nothing", "")
+    machines = {f"{name}.json": json.dumps(source.machine(name)).encode() for name in source.MACHINES}
+    files = {"template.yaml": template.encode(), "network.yaml": source.text("network.yaml").encode(), **machines}
+    for name, body in {**files, "empty.zip": empty.getvalue()}.items():
+        s3.put_object(Bucket=BUCKET, Key=name, Body=body)
+
+
+def _handlers() -> dict[str, Callable[[Any, Any], Any]]:
+    """By function name, for Lambda in this process."""
+    functions = source.resources("AWS::Serverless::Function")
+    return {
+        each["Properties"]["FunctionName"]["Fn::Sub"].replace("${Prefix}", STACK): _in_a_world_of_its_own(
+            each["Properties"]["Handler"]
+        )
+        for each in functions.values()
+    }
+
+
+def _in_a_world_of_its_own(path: str) -> Callable[[Any, Any], Any]:
+    """What a container has: the function's settings, and clients with the function's role."""
+    module, _, name = path.rpartition(".")
+    handler = getattr(importlib.import_module(module), name)
+    assert isinstance(handler, Handler), path
+    worlds: WeakKeyDictionary[Any, World] = WeakKeyDictionary()  # by the worker's session
+
+    def run(event: dict[str, Any], context: Any) -> Mapping[str, Any]:
+        if context.session not in worlds:
+            variables = {**context.environment, "AWS_REGION": "eu-west-1"}
+            worlds[context.session] = World(Settings.read(variables), context.session, context.endpoint)
+        return handler.run(worlds[context.session], event)
+
+    return run

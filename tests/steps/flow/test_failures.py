@@ -1,0 +1,139 @@
+"""What goes wrong on the way to Ready: each ends with step, cause and remedy, frees the lock, and can be gone on from."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from springboard_local.services import acm, eks
+from tests.steps.flow.inventory import inventory
+from tests.steps.flow.springboard import document
+
+if TYPE_CHECKING:
+    from tests.steps.flow.springboard import Springboard, Status
+
+
+def provisioning(springboard: Springboard, name: str, seconds: float = 200) -> Status:
+    """An environment whose control plane is being made."""
+    reply = springboard.send(document(name))
+    assert reply.status == 202, reply
+    springboard.clock.advance(seconds)
+    assert springboard.client("eks").describe_cluster(name=f"springboard-{name}")["cluster"]["status"] == "CREATING"
+    return springboard.get(name)
+
+
+def locked(springboard: Springboard, name: str) -> bool:
+    """Whether an update is refused because something is at work."""
+    reply = springboard.send(document(name, drift="Repair"))
+    assert reply.status in {202, 409}, reply
+    return reply.status == 409
+
+
+def test_f17_a_node_group_that_cannot_be_made_is_told_and_a_retry_makes_it(springboard: Springboard) -> None:
+    eks.fail_next("nodegroup", "workers", "InstanceLimitExceeded", "You have requested more vCPU than your limit.")
+    failed = springboard.apply(document("crowded"))
+    assert failed.phase == "Failed"
+    assert failed.failure["step"] == "EnsureNodeGroups"
+    assert "InstanceLimitExceeded: You have requested more vCPU" in failed.failure["cause"]
+    assert "vCPU quota" in failed.failure["remedy"]
+    assert failed.condition("NodeGroupsReady")["reason"] == "InstanceLimitExceeded"
+    assert "Remedy: " in failed.condition("Ready")["message"]
+    assert failed.condition("Progressing")["status"] == "False"
+
+    retried = springboard.act("crowded", "retry")
+    assert retried.phase == "Ready"
+    assert retried.operation["attempt"] == 2
+    springboard.forget_calls()
+    reply = springboard.send(document("crowded"))
+    assert (reply.status, springboard.mutating()) == (200, [])
+
+
+def test_f29_a_certificate_that_is_never_issued_is_bounded_and_the_ttl_ends_what_failed(
+    springboard: Springboard,
+) -> None:
+    before = inventory(springboard.client)
+    springboard.cloud.latency.slow["acm:Validation"] = 1e6  # type: ignore[attr-defined]
+    failed = springboard.apply(document("unissued", ttlHours=3))
+    assert failed.phase == "Failed"
+    assert failed.failure["step"] in {"EnsureCertificate", "EnsureLoadBalancer"}
+    assert failed.condition("CertificateReady")["reason"] == "TimedOut"
+    assert "CNAME" in failed.condition("CertificateReady")["message"]
+    assert inventory(springboard.client) > before
+
+    springboard.clock.advance(3 * 3600)
+    springboard.settle()
+    assert springboard.call("GET", "/environments/unissued").status == 404
+    assert inventory(springboard.client) - before == set()
+
+
+def test_a_certificate_that_fails_names_the_reason(springboard: Springboard) -> None:
+    acm.inject("refused.dev.example.com", "CAA_ERROR")
+    springboard.send(document("refused"))
+    springboard.settle()
+    failed = springboard.get("refused")
+    assert failed.failure["step"] == "EnsureCertificate"
+    assert "CAA_ERROR" in failed.failure["cause"]
+    acm.inject("refused.dev.example.com", "")
+    springboard.delete("refused")
+
+
+def test_f13_an_aborted_execution_frees_its_lock_by_its_status_event(springboard: Springboard) -> None:
+    provisioning(springboard, "aborted")
+    [running] = springboard.running()
+    springboard.client("stepfunctions").stop_execution(executionArn=running)
+    springboard.clock.advance(10)
+    failed = springboard.get("aborted")
+    assert failed.phase == "Failed"
+    assert "ABORTED" in failed.failure["cause"]
+    assert "retry" in failed.failure["remedy"]
+    assert not locked(springboard, "aborted")
+
+
+def test_f43_f13_where_the_status_event_is_lost_the_sweep_frees_the_lock(springboard: Springboard) -> None:
+    provisioning(springboard, "swept")
+    events = springboard.client("events")
+    [rule] = [each["Name"] for each in events.list_rules()["Rules"] if "EventPattern" in each]
+    events.disable_rule(Name=rule)
+    [running] = springboard.running()
+    springboard.client("stepfunctions").stop_execution(executionArn=running)
+    springboard.clock.advance(10)
+    assert locked(springboard, "swept")
+    springboard.clock.advance(300)
+    events.enable_rule(Name=rule)
+    failed = springboard.get("swept")
+    assert failed.phase == "Failed"
+    assert "ABORTED" in failed.failure["cause"]
+    assert not locked(springboard, "swept")
+
+
+def test_f34_deleted_while_provisioning_it_stops_and_leaves_nothing(springboard: Springboard) -> None:
+    before = inventory(springboard.client)
+    provisioning(springboard, "early")
+    reply = springboard.call("DELETE", "/environments/early")
+    assert reply.status == 202, reply
+    assert reply.document["status"]["operation"]["kind"] == "Delete"
+    assert springboard.call("DELETE", "/environments/early").status == 202  # asked twice, done once
+    springboard.settle()
+    assert springboard.call("GET", "/environments/early").status == 404
+    assert inventory(springboard.client) - before == set()
+
+
+def test_cancelled_and_retried_it_goes_on_from_what_exists(springboard: Springboard) -> None:
+    provisioning(springboard, "halted")
+    cancelled = springboard.act("halted", "cancel")
+    assert cancelled.operation["status"] == "Cancelled"
+    assert cancelled.condition("Progressing")["status"] == "False"
+    springboard.forget_calls()
+    ready = springboard.act("halted", "retry")
+    assert ready.phase == "Ready"
+    assert "eks:CreateCluster" not in springboard.mutating()
+    kinds = [each["kind"] for each in springboard.call("GET", "/environments/halted/operations").document["items"]]
+    assert sorted(kinds) == ["Create", "Retry"]
+
+
+def test_f10_of_two_posts_at_once_one_wins(springboard: Springboard) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        replies = list(pool.map(lambda _: springboard.call("POST", "/environments", document("twin")), range(2)))
+    assert sorted(each.status for each in replies) == [202, 409]
+    assert len(springboard.running()) == 1
+    springboard.call("DELETE", "/environments/twin")
