@@ -81,7 +81,8 @@ def _component(condition: Json, step: Json | None, generation: int) -> Component
     elif condition["status"] == "True" and (ended or (current and not started)):
         state = "Ready"
     elif started:
-        state = "Working"
+        # A condition that still holds speaks of before.
+        state, message = "Working", "" if condition["status"] == "True" else message
     else:
         state, message = "Pending", ""
     return Component(words(condition["type"]), state, message, started, ended)
