@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import sys
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from springboard.flow.settle import sweep
+from springboard.flow import settle
 from springboard.record import moment
-from springboard.runtime import world
+from springboard.runtime import Handler
+
+if TYPE_CHECKING:
+    from springboard.runtime import World
 
 # Younger locks may belong to a request that is about to start its execution.
 GRACE = timedelta(minutes=2)
 
 
-def handler(event: dict[str, Any], _context: object) -> dict[str, list[tuple[str, str]]]:
+def sweep(world: World, event: dict[str, Any]) -> dict[str, Any]:
     """Sweep at the time that the schedule names, and count what was found: an alarm watches that number."""
     now = moment(event["time"])
-    settled = sweep(world(), now, GRACE)
-    sys.stdout.write(json.dumps(stale_locks(len(settled), world().site.stack_name, now)) + "\n")
+    settled = settle.sweep(world, now, GRACE)
+    sys.stdout.write(json.dumps(stale_locks(len(settled), world.site.stack_name, now)) + "\n")
     return {"settled": settled}
 
 
@@ -32,3 +35,6 @@ def stale_locks(count: int, stack: str, now: datetime) -> dict[str, Any]:
     }
     stamp = int(now.timestamp() * 1000)
     return {"_aws": {"Timestamp": stamp, "CloudWatchMetrics": [metric]}, "Stack": stack, "StaleLocks": count}
+
+
+handler = Handler(sweep)
