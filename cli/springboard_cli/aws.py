@@ -121,7 +121,7 @@ class Account:
                 str(err), "`aws configure list-profiles` names those there are", code=Exit.INVALID
             ) from err
         except botocore.exceptions.ClientError as err:
-            raise _refusal(err) from err
+            raise refusal(err) from err
         except (botocore.exceptions.EndpointConnectionError, botocore.exceptions.HTTPClientError) as err:
             raise CommandError(
                 f"AWS does not answer: {err}",
@@ -137,7 +137,8 @@ class AwsRefusedError(CommandError):
     aws_code = ""
 
 
-def _refusal(err: Any) -> AwsRefusedError:  # noqa: ANN401 - botocore carries no types
+def refusal(err: Any) -> AwsRefusedError:  # noqa: ANN401 - botocore carries no types
+    """What a refusal of AWS means here."""
     code = str(err.response.get("Error", {}).get("Code", ""))
     remedy, exit_code = "", Exit.FAILED
     if code in _DENIED:

@@ -33,7 +33,9 @@ class Session:
     @cached_property
     def account(self) -> aws.Account:
         """The AWS account."""
-        return self.surroundings.connect(self.profile, self.region)
+        # botocore knows AWS_DEFAULT_REGION alone; other AWS tools put AWS_REGION before it.
+        region = self.region or self.surroundings.environ.get("AWS_REGION")
+        return self.surroundings.connect(self.profile, region)
 
     @cached_property
     def stack(self) -> aws.Stack:

@@ -265,6 +265,7 @@ class Machine:
     environ: dict[str, str] = field(default_factory=dict)
     programs: dict[str, str] = field(default_factory=lambda: {"aws": "/opt/aws", "kubectl": "/opt/kubectl"})
     ran: list[tuple[list[str], dict[str, str]]] = field(default_factory=list)
+    connected: list[tuple[str | None, str | None]] = field(default_factory=list)  # profile and region
     replies: list[str] = field(default_factory=list)  # what the person answers; none: nobody is there
     name_servers: Callable[[str], frozenset[str] | None] = lambda _: None
     local_cloud: Any = None
@@ -293,7 +294,7 @@ class Machine:
             environ=self.environ,
             home=self.home,
             clock=self.clock,
-            connect=lambda *_: self.account,
+            connect=self._connect,
             transport=httpx.MockTransport(self.api),
             find=self.programs.get,
             run=self._run,
@@ -302,6 +303,10 @@ class Machine:
             name_servers=self.name_servers,
             local_cloud=self.local_cloud,
         )
+
+    def _connect(self, profile: str | None, region: str | None) -> Account:
+        self.connected.append((profile, region))
+        return self.account
 
     def _run(self, command: Sequence[str], environ: Mapping[str, str]) -> int:
         self.ran.append((list(command), dict(environ)))

@@ -135,6 +135,24 @@ def test_the_address_of_the_api_can_be_given(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "chosen"),
+    [
+        (("get",), (None, "eu-central-1")),
+        (("get", "--region", "eu-west-1"), (None, "eu-west-1")),
+        (("get", "--profile", "work"), ("work", "eu-central-1")),
+    ],
+)
+def test_region_and_profile_are_chosen_as_by_every_aws_tool(
+    machine: Machine, arguments: tuple[str, ...], chosen: tuple[str | None, str]
+) -> None:
+    machine.environ["AWS_REGION"] = "eu-central-1"
+
+    machine.run(*arguments)
+
+    assert machine.connected == [chosen]
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ("get", "--stack", "other", "shop"),
