@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from springboard_local.services.iam.resources import authorization
 from tests.template import source
 
 if TYPE_CHECKING:
@@ -130,6 +131,48 @@ def every_wide_resource_is_explained(template: Template) -> Findings:
         wide = "*" in _several(statement.body.get("Resource")) and statement.type != "AWS::KMS::Key"
         if wide and " " not in statement.comment:
             yield f"{statement} is for every resource, and no comment says why"
+
+
+def permissions_take_effect(template: Template) -> Findings:
+    """Every action exists, and is granted on a type of resource that it knows: else the statement grants nothing."""
+    for role in template.of("AWS::IAM::Role"):
+        statements = [each for each in template.statements if each.resource == role and "Resource" in each.body]
+        for action in sorted({action for each in statements for action in each.actions if "*" not in action}):
+            known = types(action)
+            granted = [each for each in statements if action in each.actions]
+            places = [place for each in granted for place in _several(each.body["Resource"])]
+            if known is None:
+                yield f"{role}: there is no action {action}"
+            elif "*" in places:
+                said = " ".join(each.comment for each in granted)
+                if known and said.startswith("No resource-level permissions"):
+                    yield f"{role}: {action} could be for {', '.join(sorted(known))} alone"
+            elif not any(_kind(place) is None or _kind(place) in known for place in places):
+                yield f"{role}: {action} knows no resource like {places}"
+
+
+# Newer than the reference in `data/authorization.json`, or in EKS's user guide and not in the reference.
+_LATER = {"eks:DescribeClusterVersions": set[str](), "eks:CreateCluster": {"eks:cluster"}}
+
+
+def types(action: str) -> set[str] | None:
+    """What an action can be granted on, as `eks:cluster`; nothing if only on *; None if there is no such action."""
+    if action in _LATER:
+        return _LATER[action]
+    prefix, _, name = action.partition(":")
+    service = authorization().get(prefix, {})
+    if name not in service.get("actions", {}):
+        return None
+    kinds = (service["resources"].get(each.rstrip("+").rstrip("*"), "") for each in service["actions"][name].split())
+    return {kind for kind in map(_kind, kinds) if kind}
+
+
+def _kind(place: Any) -> str | None:
+    """Service and first word of an ARN's resource part; None where it is not written out, as in !GetAtt Table.Arn."""
+    text = place.get("Fn::Sub", "") if isinstance(place, dict) else str(place)
+    text = re.sub(r"\$\{(AWS::)?(Partition|Region|Account|AccountId)\}", "", text.replace("${AppRolePath}", "/"))
+    found = re.match(r"arn:(?:aws)?:([\w-]+):[^:]*:[^:]*:([\w-]+)", text)
+    return f"{found.group(1)}:{found.group(2)}" if found else None
 
 
 def services_act_for_this_account(template: Template) -> Findings:
@@ -311,6 +354,7 @@ def parameters_are_described(template: Template) -> Findings:
 RULES: tuple[Callable[[Template], Findings], ...] = (
     no_action_is_a_wildcard,
     every_wide_resource_is_explained,
+    permissions_take_effect,
     services_act_for_this_account,
     keys_name_their_services,
     roles_are_passed_to_named_services,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import importlib
 import inspect
 from typing import TYPE_CHECKING
@@ -147,6 +148,15 @@ def test_there_is_one_function_per_component() -> None:
         tree = ast.parse(source.text(f"functions/components/{name}.py"))
         taken = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         assert ("springboard.components", name) in {(node.module, each.name) for node in taken for each in node.names}
+
+
+def test_every_module_is_kept_from_the_sdks_but_adapters_and_runtime() -> None:
+    contracts = configparser.ConfigParser()
+    contracts.read(source.ROOT / ".importlinter")
+    kept = set(contracts["importlinter:contract:sdks"]["source_modules"].split())
+    modules = {f"springboard.{path.stem}" for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    adapters = {f"springboard.{name}" for name in ("aws", "kube", "store", "runtime")}
+    assert kept == modules - adapters - {"springboard.__init__", "springboard.__pycache__", "springboard.data"}
 
 
 def test_needs_name_components() -> None:

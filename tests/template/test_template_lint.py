@@ -28,6 +28,26 @@ FAULTS = {
         'Resource: "*"',
         "every_wide_resource_is_explained",
     ),
+    "an action that does not exist": (
+        "eks:DescribeAddonVersions",
+        "eks:DescribeAddonVersion",
+        "permissions_take_effect",
+    ),
+    "an action on what it does not know": (
+        "log-group:/aws/eks/",
+        "log-groups:/aws/eks/",
+        "permissions_take_effect",
+    ),
+    "an action made narrow that can't be": (
+        'Action: [ec2:DescribeInstanceTypes]\n                Resource: "*"',
+        "Action: [ec2:DescribeInstanceTypes]\n                Resource: arn:aws:ec2:::instance-type/a",
+        "permissions_take_effect",
+    ),
+    "a comment that is wrong": (
+        "Action: [ec2:DescribeInstanceTypes]\n",
+        "Action: [ec2:DeleteSubnet]\n",
+        "permissions_take_effect",
+    ),
     "a key policy without the account": (
         '            Condition:\n              StringEquals: {"aws:SourceAccount": !Ref AWS::AccountId}\n\n  # Losing',
         "\n  # Losing",
