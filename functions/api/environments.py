@@ -198,7 +198,8 @@ def delete(world: World, request: Request, variables: Mapping[str, str]) -> Answ
     """DELETE /environments/{name}"""
     present = access.need(world, request, variables["name"])
     access.check_match(request, present)
-    if present.spec.protected:
+    # What was never Ready is a failed attempt: protection is for what serves.
+    if present.spec.protected and present.observed_generation > 0:
         raise ConflictError(
             f"{present.name} is protected against deletion",
             "set spec.deletionProtection to false and apply that first",

@@ -194,7 +194,7 @@ def _plan(here: Session, document: yaml_document.Document, output: Format) -> bo
         here.terminal.data("It will cost, for as long as it stands:")
         here.terminal.table((), cost.table(lines), indent=2)
         here.terminal.data(f"  {cost.summary(lines)}")
-    return bool(found["changes"] or found["unknown"])
+    return bool(found["changes"] or found["unknown"] or found.get("spec"))
 
 
 def show_plan(here: Session, found: Json, output: Format) -> None:
@@ -208,15 +208,25 @@ def show_plan(here: Session, found: Json, output: Format) -> None:
     if found["changes"]:
         rows = [(each["action"], each["resource"], _effect(each), each["reason"]) for each in found["changes"]]
         here.terminal.table(("ACTION", "RESOURCE", "EFFECT", "BECAUSE"), rows)
+    if found.get("spec"):
+        declared = [(each["field"], _shown(each, "from"), _shown(each, "to")) for each in found["spec"]]
+        here.terminal.table(("FIELD", "FROM", "TO"), declared)
     for each in found["unknown"]:
         here.terminal.say(f"unknown: {each['component']}: {each['reason']}", "yellow")
     count = len(found["changes"])
     if count:
         here.terminal.say(f"{name}: {count} change{'' if count == 1 else 's'}; `springboard apply` makes them")
+    elif found.get("spec"):
+        here.terminal.say(f"{name}: the spec differs, and no resource; `springboard apply` records it")
     elif found["unknown"]:
         here.terminal.say(f"{name}: no change is known, but not all components answered")
     else:
         here.terminal.say(f"{name}: nothing differs")
+
+
+def _shown(change: Json, side: str) -> str:
+    value = change.get(side, "(not shown)")
+    return "-" if value is None else str(value)
 
 
 def _effect(change: Json) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from springboard.components.manifests import timing
 from springboard.components.table import ROWS
 from springboard.spec import API_VERSION
+from springboard.store.codec import spec_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,9 +55,33 @@ def document(
         plan["timing"] = [_times(wanted, number) for number in range(len(wanted.resolved.apps))]
     if present is not None:
         plan["metadata"]["generation"] = present.generation
+        plan["spec"] = [] if removal else _declared(present, wanted)
     if warnings:
         plan["warnings"] = list(warnings)
     return plan
+
+
+def _declared(present: Environment, wanted: Environment) -> list[dict[str, Any]]:
+    """The fields of spec and labels that differ, {field, from, to}; values of variables are never shown."""
+    before = {"metadata": {"labels": dict(present.labels)}, "spec": spec_to_json(present.spec)}
+    after = {"metadata": {"labels": dict(wanted.labels)}, "spec": spec_to_json(wanted.spec)}
+    old, new = _leaves(before), _leaves(after)
+    return [
+        {"field": key} if ".env." in key else {"field": key, "from": old.get(key), "to": new.get(key)}
+        for key in sorted({**old, **new})
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _leaves(value: Any, path: str = "") -> dict[str, Any]:  # noqa: ANN401 - any JSON value
+    """Every scalar under its path, as users write it: spec.apps[0].image."""
+    if isinstance(value, dict):
+        parts = ((f"{path}.{key}" if path else key, inner) for key, inner in value.items())
+    elif isinstance(value, list):
+        parts = ((f"{path}[{number}]", inner) for number, inner in enumerate(value))
+    else:
+        return {path: value}
+    return {key: leaf for part, inner in parts for key, leaf in _leaves(inner, part).items()}
 
 
 def _times(wanted: Environment, number: int) -> dict[str, Any]:

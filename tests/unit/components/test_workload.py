@@ -135,6 +135,25 @@ def test_a_rollout_past_its_deadline_fails_with_what_the_pods_say() -> None:
     assert "shop-1 ImagePullBackOff: no such tag" in verdict.cause
 
 
+def test_a_retry_begins_another_rollout_where_one_was_given_up_and_only_once() -> None:
+    desired = wanted()
+    given_up = seen(
+        desired, conditions=[{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
+    )
+    assert workload.changes(desired, given_up) == ()
+    retried = replace(given_up, retry="01J")
+    (restart,) = workload.changes(desired, retried)
+    assert isinstance(restart, workload.RestartRollout)
+    found = retried.objects["Deployment", "shop"]
+    template = found["spec"]["template"]
+    marked = {**template["metadata"], "annotations": {"springboard.io/restarted-by": "01J"}}
+    restarted = {**found, "spec": {**found["spec"], "template": {**template, "metadata": marked}}}
+    assert (
+        workload.changes(desired, replace(retried, objects={**retried.objects, ("Deployment", "shop"): restarted}))
+        == ()
+    )
+
+
 def test_pod_roles_are_set_changed_and_removed() -> None:
     desired = wanted({"roleArn": ROLE})
     observed = seen(desired)

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from springboard.site import Site
 
 _HOLDER = "springboard-replicas"
+_RESTARTER = "springboard-restart"
+_RESTARTED = "springboard.io/restarted-by"
 _NODES_POLL, _PODS_POLL = 60, 20  # seconds: while pods have nowhere to go, and while they start
 
 
@@ -87,6 +89,7 @@ class Observed(Observation):
     roles: tuple[Role, ...] = ()
     troubles: tuple[Trouble, ...] = ()
     skipped: str = ""  # why the cluster was not asked, on removal
+    retry: str = ""  # the operation that tries again what has failed before it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +99,15 @@ class ApplyObject(Change):
     path: str
     manifest: Manifest
     handover: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestartRollout(Change):
+    """A new rollout of the same pods, as `kubectl rollout restart` makes one."""
+
+    path: str
+    name: str
+    operation: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +153,12 @@ def changes(desired: Workload | Absent, observed: Observed) -> Sequence[Change]:
         return ()
     if isinstance(desired, Absent):
         return tuple(_removal(observed))
-    planned = (*_roles(desired, observed), *_applied(desired, observed), *_pruned(desired, observed))
+    planned = (
+        *_roles(desired, observed),
+        *_applied(desired, observed),
+        *_restarted(desired, observed),
+        *_pruned(desired, observed),
+    )
     if observed.waiting:
         return tuple(replace(change, possible=False) for change in planned)
     return planned
@@ -192,7 +209,14 @@ def observe(world: World, environment: Environment) -> Observed:
         objects=objects,
         roles=() if removing else _associations(world, environment, known.name),
         troubles=tuple(trouble for pod in pods for trouble in troubles(pod)),
+        retry=_retry(environment),
     )
+
+
+def _retry(environment: Environment) -> str:
+    operation = environment.operation
+    retried = operation is not None and operation.kind in {OperationKind.RETRY, OperationKind.REPAIR}
+    return operation.id if operation is not None and retried and environment.lock else ""
 
 
 def apply(world: World, environment: Environment, change: Change) -> None:
@@ -204,6 +228,9 @@ def apply(world: World, environment: Environment, change: Change) -> None:
         case ApplyObject():
             kubernetes = world.kubernetes(known.name, known.endpoint, known.certificate_authority)
             _apply_object(kubernetes, change)
+        case RestartRollout():
+            kubernetes = world.kubernetes(known.name, known.endpoint, known.certificate_authority)
+            kubernetes.apply(change.path, _restart(namespace(environment), change), manager=_RESTARTER, force=True)
         case DeleteObject():
             kubernetes = world.kubernetes(known.name, known.endpoint, known.certificate_authority)
             kubernetes.delete(change.path)
@@ -240,6 +267,16 @@ def _apply_object(kubernetes: Kubernetes, change: ApplyObject) -> None:
     kubernetes.apply(change.path, change.manifest)
     if change.handover is not None and "replicas" in change.manifest["spec"]:
         kubernetes.apply(change.path, bare, manager=_HOLDER)
+
+
+def _restart(in_namespace: str, change: RestartRollout) -> dict[str, Any]:
+    annotations = {_RESTARTED: change.operation}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": change.name, "namespace": in_namespace},
+        "spec": {"template": {"metadata": {"annotations": annotations}}},
+    }
 
 
 def learned(observed: Observed) -> Mapping[str, Any]:
@@ -379,6 +416,30 @@ def _applied(desired: Workload, observed: Observed) -> Iterator[Change]:
             )
 
 
+def _restarted(desired: Workload, observed: Observed) -> Iterator[Change]:
+    """A rollout that was given up stays so until its pods are made anew: a retry makes them, once."""
+    for manifest in desired.objects if observed.retry else ():
+        name = manifest["metadata"]["name"]
+        found = observed.objects.get(("Deployment", name)) if manifest["kind"] == "Deployment" else None
+        if found is None or not _given_up(found) or _difference(manifest, found):
+            continue
+        annotations = found["spec"]["template"]["metadata"].get("annotations", {})
+        if annotations.get(_RESTARTED) != observed.retry:
+            yield RestartRollout(
+                Action.UPDATE,
+                f"Deployment {name}",
+                "its rollout was given up, and a retry begins another",
+                path=KINDS["Deployment"].path(desired.namespace, name),
+                name=name,
+                operation=observed.retry,
+            )
+
+
+def _given_up(deployment: Manifest) -> bool:
+    said = deployment.get("status", {}).get("conditions", ())
+    return any(each["type"] == "Progressing" and each.get("reason") == "ProgressDeadlineExceeded" for each in said)
+
+
 def _handover(manifest: Manifest, found: Manifest | None, *, scaled: bool) -> int | None:
     """The replicas to hold where a Deployment gets an autoscaler, or loses one; None otherwise."""
     if found is None or manifest["kind"] != "Deployment":
@@ -487,7 +548,7 @@ def _rollout(manifest: Manifest, observed: Observed) -> Verdict:
     if status.get("observedGeneration", 0) < found["metadata"].get("generation", 0):
         return Waiting("workload", f"{name}: the Deployment was not looked at yet")
     progressing: Mapping[str, Any] = next((c for c in status.get("conditions", ()) if c["type"] == "Progressing"), {})
-    if progressing.get("reason") == "ProgressDeadlineExceeded":
+    if _given_up(found):
         return Failed(
             f"{name} did not come up in time. {said or progressing.get('message', '')}".strip(),
             "`springboard why` shows what the pods and their logs say; correct the application or the spec",
