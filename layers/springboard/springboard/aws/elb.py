@@ -8,6 +8,8 @@ from springboard.aws.client import Adapter
 from springboard.aws.ec2 import pairs
 from springboard.errors import RefusedError
 
+_TAGGED = 20  # resources in one DescribeTags
+
 
 class Elb(Adapter):
     """Elastic Load Balancing v2."""
@@ -107,12 +109,22 @@ class Elb(Adapter):
     # Tags
 
     def tags(self, arns: list[str]) -> dict[str, dict[str, str]]:
-        """DescribeTags of up to 20 resources: ARN → tags; what is gone is left out."""
-        if not arns:
-            return {}
+        """DescribeTags, 20 resources a call: ARN → tags; what is gone is left out."""
+        found: dict[str, dict[str, str]] = {}
+        for first in range(0, len(arns), _TAGGED):
+            found |= self._tags(arns[first : first + _TAGGED])
+        return found
+
+    def _tags(self, arns: list[str]) -> dict[str, dict[str, str]]:
+        """One call; halves of it where one of them is gone, since ELB then answers for none."""
         answer = self.find("describe_tags", ResourceArns=arns)
-        found = answer["TagDescriptions"] if answer else []
-        return {each["ResourceArn"]: {tag["Key"]: tag["Value"] for tag in each["Tags"]} for each in found}
+        if answer is not None:
+            listed = answer["TagDescriptions"]
+            return {each["ResourceArn"]: {tag["Key"]: tag["Value"] for tag in each["Tags"]} for each in listed}
+        if len(arns) == 1:
+            return {}
+        half = len(arns) // 2
+        return self._tags(arns[:half]) | self._tags(arns[half:])
 
 
 def attributes(listed: list[dict[str, str]]) -> dict[str, str]:

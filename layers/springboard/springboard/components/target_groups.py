@@ -63,7 +63,7 @@ class Found:
     name: str
     arn: str
     port: int
-    in_use: bool  # by a listener rule
+    users: tuple[str, ...]  # what refers to it, for people: its load balancers and Auto Scaling groups
     checked: bool  # the health check is as it should be
     attributes: Mapping[str, str]
 
@@ -142,7 +142,7 @@ def _changes(desired: Desired | Absent, observed: Observed) -> Iterator[Change]:
             f"target group {name}",
             "no application asks for it",
             Effect.NONE,
-            possible=not observed.groups[name].in_use,
+            possible=not observed.groups[name].users,
             arn=observed.groups[name].arn,
         )
 
@@ -151,20 +151,32 @@ def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
     """Ready when all wanted ones are as they should be; for removal, when none is left."""
     left = changes(desired, observed)
     if isinstance(desired, Absent):
-        return Waiting("load balancer", f"{left[0].resource} is still referred to") if left else Ready()
+        return _waiting(left, observed) if left else Ready()
     unmet = [change for change in left if change.action is not Action.DELETE]
     return Waiting("target groups", f"{unmet[0].resource}: {unmet[0].reason}") if unmet else Ready()
 
 
+def _waiting(left: Sequence[Change], observed: Observed) -> Waiting:
+    """What still refers to the first that could not go."""
+    users = next((found.users for _, found in sorted(observed.groups.items()) if found.users), ())
+    if users:
+        return Waiting("load balancer", f"{left[0].resource} is used by {', '.join(users)}")
+    return Waiting("target groups", f"{left[0].resource} is being deleted")
+
+
 def observe(world: World, environment: Environment) -> Observed:
-    """One listing, one call for tags, one per target group for its attributes."""
+    """One listing, one call for tags, one per target group for its attributes.
+
+    Which Auto Scaling groups a target group is attached to is what the component `targets` saw last.
+    """
     site = world.site
     beginning = naming.thirty_two(site.prefix, environment.name, environment.uid, "")[:-8]
     listed = world.elb.target_groups(beginning)
-    tags = world.elb.tags([each["TargetGroupArn"] for each in listed][:20])
+    tags = world.elb.tags([each["TargetGroupArn"] for each in listed])
     ours = [e for e in listed if tags.get(e["TargetGroupArn"], {}).get(naming.OWNER_TAG) == environment.uid]
+    attached = environment.facts.get("targets", {}).get("attached", {})
     return Observed(
-        groups={each["TargetGroupName"]: _found(world, each) for each in ours},
+        groups={each["TargetGroupName"]: _found(world, each, attached) for each in ours},
         foreign=tuple(each["TargetGroupName"] for each in listed if each not in ours),
     )
 
@@ -210,12 +222,17 @@ def _delete(world: World, arn: str) -> None:
             raise
 
 
-def _found(world: World, listed: Mapping[str, Any]) -> Found:
+def _found(world: World, listed: Mapping[str, Any], attached: Mapping[str, Mapping[str, str]]) -> Found:
+    arn = listed["TargetGroupArn"]
     return Found(
         name=listed["TargetGroupName"],
-        arn=listed["TargetGroupArn"],
+        arn=arn,
         port=int(listed["Port"]),
-        in_use=bool(listed.get("LoadBalancerArns")),
+        users=(
+            *(f"load balancer {each.split('/')[-2]}" for each in listed.get("LoadBalancerArns", ())),
+            # Deleted while attached, it would stop every launch of an instance.
+            *(f"Auto Scaling group {group}" for group, sources in sorted(attached.items()) if arn in sources),
+        ),
         checked=all(listed.get(key) == value for key, value in _HEALTH_CHECK.items()),
-        attributes=world.elb.target_group_attributes(listed["TargetGroupArn"]),
+        attributes=world.elb.target_group_attributes(arn),
     )

@@ -101,7 +101,12 @@ def condition(desired: Targets | Absent, observed: Observed) -> Verdict:
         return Waiting("targets", f"{', '.join(left)}: being detached", after=15) if left else Ready("Gone")
     if observed.waiting:
         return observed.waiting
-    return _registered(desired, observed) or _served(desired, observed) or Ready("Healthy", _listed(desired))
+    return (
+        _registered(desired, observed)
+        or _served(desired, observed)
+        or _detached(desired, observed)
+        or Ready("Healthy", _listed(desired))
+    )
 
 
 def observe(world: World, environment: Environment) -> Observed:
@@ -201,6 +206,13 @@ def _registered(desired: Targets, observed: Observed) -> Waiting | None:
                 reason = f"instances of {group} are not all registered with {name} ({state})"
                 return Waiting("targets", reason, after=_FIRST)
     return None
+
+
+def _detached(desired: Targets, observed: Observed) -> Waiting | None:
+    """What no application is behind any more and is still attached; its target group has to stay until it is not."""
+    wanted = {observed.arns.get(name) for name in desired.target_groups.values()}
+    left = {arn for attached in observed.attached.values() for arn in attached if _ours(arn, observed)} - wanted
+    return Waiting("targets", f"{', '.join(sorted(map(_name, left)))}: being detached", after=15) if left else None
 
 
 def _served(desired: Targets, observed: Observed) -> Waiting | None:
