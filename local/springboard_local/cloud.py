@@ -217,6 +217,10 @@ class LocalCloud:
             if reset:
                 reset(self)
         self._clear_backends()
+        for module in self._modules:
+            refill = getattr(module, "refill", None)
+            if refill:
+                refill(self)
         self.pipeline.reset()
         self._forget_clients(roles_only=True)
 

@@ -66,7 +66,7 @@ def main() -> int:
 
     heading("What there is now")
     document = json.loads(read(project, environment, "springboard", "get", NAME, "-o", "json"))
-    config = Path(status.state) / "kubeconfig"
+    config = _folder() / "kubeconfig"
     config.write_text(read(project, environment, "springboard", "kubeconfig", NAME, "--stdout"))
     config.chmod(0o600)
     run(project, environment, "kubectl", "--kubeconfig", str(config), "get", "nodes,deploy,pods,svc", "-n", NAME)
@@ -150,7 +150,7 @@ def sam(project: Path, environment: dict[str, str], command: str) -> None:
     """`sam build` or `sam deploy`, its output in a file; shown when it fails."""
     architecture = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
     parameters = (f"Architecture={architecture}", f"BaseDomain={BASE_DOMAIN}")
-    log = process.default_state() / f"sam-{command}.log"
+    log = _folder() / f"sam-{command}.log"
     full = (shutil.which("sam", path=environment["PATH"]) or "sam", command, "--config-env", "local")
     began = time.monotonic()
     with log.open("w") as output:
@@ -212,6 +212,13 @@ def page(project: Path, environment: dict[str, str], status: process.Status, doc
     if shutil.which("curl"):
         run(project, environment, *command)
     say("\nNo Spring process runs in the local cloud: the page names the simulated pod that would answer.")
+
+
+def _folder() -> Path:
+    """Where the demo keeps its files; `local down` removes it."""
+    folder = process.default_state() / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _short(path: Path, project: Path) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -216,6 +217,8 @@ def env(state: Path | None = None) -> dict[str, str | None]:
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
+        # The layer is built for the functions' processor, and here they run on this machine's.
+        "ARCHITECTURE": "aarch64" if platform.machine() in {"arm64", "aarch64"} else "x86_64",
         "AWS_PROFILE": None,
         "AWS_DEFAULT_PROFILE": None,
         "AWS_SESSION_TOKEN": None,
@@ -259,7 +262,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _clear(folder: Path) -> None:
     """Remove what a local cloud made there, and nothing else."""
-    for name in ("cloud", "run"):
+    for name in ("cloud", "run", "demo"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("local-cloud.json", "local-cloud.partial", "local-cloud.log"):
         (folder / name).unlink(missing_ok=True)

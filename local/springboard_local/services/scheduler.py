@@ -97,9 +97,15 @@ def _now() -> _Running:
 
 
 def fire(name: str, group: str | None = None, *, region: str = REGION) -> None:
-    """Let a schedule's target run at once, whatever its expression says; KeyError if there is no such schedule."""
-    schedules = models.scheduler_backends[ACCOUNT][region].schedule_groups[group or "default"].schedules
-    _send(schedules[name], _now().cloud.clock.now())
+    """Let a schedule's target run at once, whatever its expression says.
+
+    Without `group` it is looked for in all of them. KeyError if there is no such schedule.
+    """
+    groups = models.scheduler_backends[ACCOUNT][region].schedule_groups
+    found = [each.schedules[name] for key, each in groups.items() if group in {None, key} and name in each.schedules]
+    if not found:
+        raise KeyError(name)
+    _send(found[0], _now().cloud.clock.now())
 
 
 # moto's operations

@@ -105,6 +105,10 @@ def install(cloud: Cloud) -> None:
 def reset(_: Cloud) -> None:
     """Forget the sessions; their keys are void with the account's roles."""
     forget()
+
+
+def refill(_: Cloud) -> None:
+    """Put back what an account has from the start."""
     _make_developer()
 
 

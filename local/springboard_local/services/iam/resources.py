@@ -313,6 +313,14 @@ def _function(call: Call) -> list[str]:
     return [f"{arn}:{qualifier}" if takes and qualifier and arn.count(":") == 6 else arn for arn in named]
 
 
+def _layer_version(call: Call) -> list[str]:
+    name, version = call.parameters.get("LayerName"), call.parameters.get("VersionNumber")
+    if name and version:
+        layer = str(name) if str(name).startswith("arn:") else _arn(call, "lambda", f"layer:{name}")
+        return [f"{layer}:{version}"]
+    return _by(("LayerVersionArn", "Arn"), "{}")(call)
+
+
 def _queue(call: Call) -> list[str]:
     if url := call.parameters.get("QueueUrl"):
         return [_arn(call, "sqs", str(url).rstrip("/").rsplit("/", 1)[-1])]
@@ -452,7 +460,7 @@ _NAMERS: dict[tuple[str, str], Namer] = {
     ("lambda", "function"): _function,
     ("lambda", "eventSourceMapping"): _by(("UUID",), "arn:aws:lambda:{R}:{A}:event-source-mapping:{}"),
     ("lambda", "layer"): _by(("LayerName",), "arn:aws:lambda:{R}:{A}:layer:{}"),
-    ("lambda", "layerVersion"): _by(("LayerVersionArn", "Arn"), "{}"),
+    ("lambda", "layerVersion"): _layer_version,
     ("states", "statemachine"): _by(("stateMachineArn", "name"), "arn:aws:states:{R}:{A}:stateMachine:{}"),
     ("states", "execution"): _by(("executionArn",), "{}"),
     ("states", "activity"): _by(("activityArn",), "{}"),
