@@ -71,12 +71,12 @@ class Found:
     status: str
     failure: str
     records: tuple[Record, ...]
-    in_use: bool
+    users: tuple[str, ...] = ()  # ARNs of what serves with it
 
 
 @dataclass(frozen=True)
 class Observed(Observation):
-    """Our certificates, the newest first, and the validation records in the zone (name → value)."""
+    """Our certificates, those of the wanted hosts first, and the validation records in the zone (name → value)."""
 
     certificates: tuple[Found, ...]
     present: Mapping[str, Mapping[str, Any]]
@@ -86,6 +86,7 @@ class Observed(Observation):
     given: Found | None = None
     proven: frozenset[str] = frozenset()  # names of records that this operation has made
     requested: tuple[str, str] = ("", "")  # operation and ARN, where this operation has requested it
+    hosts: frozenset[str] = frozenset()  # of certificates that the record knows and this look left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,15 +148,17 @@ def _wanted(desired: Desired, observed: Observed) -> Iterator[Change]:
             )
         for record in current.records if current else ():
             yield from _proof(record, observed)
-    for certificate in observed.certificates:
-        if certificate is not current:
-            yield DeleteCertificate(
-                Action.DELETE,
-                f"certificate {certificate.arn.rpartition('/')[2]}",
-                "another one serves the hosts of the spec",
-                possible=not certificate.in_use and current is not None and current.status == "ISSUED",
-                arn=certificate.arn,
-            )
+    served = current is not None and current.status == "ISSUED"
+    going = [each for each in observed.certificates if each is not current]
+    staying = [each for each in (current, *going) if each is not None and (each is current or each.users)]
+    for certificate in going:
+        yield from _drop(
+            certificate,
+            observed,
+            needed={record.name for each in staying for record in each.records},
+            reason="another one serves the hosts of the spec",
+            possible=served and not certificate.users,
+        )
 
 
 def _proof(record: Record, observed: Observed) -> Iterator[Change]:
@@ -180,30 +183,40 @@ def _proof(record: Record, observed: Observed) -> Iterator[Change]:
 
 def _removal(observed: Observed) -> Iterator[Change]:
     for certificate in observed.certificates:
-        for record in certificate.records:
-            present = observed.present.get(record.name)
-            if present is not None and record.name not in observed.needed_by_others:
-                yield DeleteRecord(
-                    Action.DELETE,
-                    f"validation record {record.name}",
-                    "no other certificate of the account needs it",
-                    zone_id=observed.zone_id,
-                    record=present,
-                )
-        yield DeleteCertificate(
-            Action.DELETE,
-            f"certificate {certificate.arn.rpartition('/')[2]}",
-            "the environment goes away",
-            Effect.NONE,
-            possible=not certificate.in_use,
-            arn=certificate.arn,
+        yield from _drop(
+            certificate, observed, needed=set(), reason="the environment goes away", possible=not certificate.users
         )
+
+
+def _drop(
+    certificate: Found, observed: Observed, *, needed: set[str], reason: str, possible: bool
+) -> Iterator[DeleteRecord | DeleteCertificate]:
+    """The validation records first: who deletes the certificate no longer knows them."""
+    for record in certificate.records:
+        present = observed.present.get(record.name)
+        if present is not None and record.name not in observed.needed_by_others | needed:
+            yield DeleteRecord(
+                Action.DELETE,
+                f"validation record {record.name}",
+                "no other certificate of the account needs it",
+                possible=possible,
+                zone_id=observed.zone_id,
+                record=present,
+            )
+    yield DeleteCertificate(
+        Action.DELETE,
+        f"certificate {certificate.arn.rpartition('/')[2]}",
+        reason,
+        Effect.NONE,
+        possible=possible,
+        arn=certificate.arn,
+    )
 
 
 def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
     """Ready when ISSUED; while it is pending, the wanted record is named."""
     if isinstance(desired, Absent):
-        return Waiting("load balancer", "the certificate is in use") if observed.certificates else Ready()
+        return _leaving(observed.certificates) if observed.certificates else Ready()
     current = _current(desired, observed)
     if current is None:
         if desired.given_arn:
@@ -223,6 +236,16 @@ def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
     return Waiting("certificate", f"{', '.join(sorted(unproven))} is not on it") if unproven else Ready("Issued")
 
 
+def _leaving(certificates: Sequence[Found]) -> Waiting:
+    """What keeps a certificate from going."""
+    for certificate in certificates:
+        if certificate.users:
+            return Waiting(
+                "load balancer", f"the certificate {certificate.arn} is in use by {', '.join(certificate.users)}"
+            )
+    return Waiting("ACM", f"the certificate {certificates[0].arn} is being deleted")
+
+
 def observe(world: World, environment: Environment) -> Observed:
     """While a request of this operation is pending one call, else one listing and what carries one of our hosts."""
     pending = _pending(world, environment)
@@ -230,7 +253,8 @@ def observe(world: World, environment: Environment) -> Observed:
         return pending
     zone_id = environment.resolved.zone_id
     facts = environment.facts.get("certificate", {})
-    hosts = {app.host for app in environment.resolved.apps} | set(facts.get("hosts", ()))
+    wanted = tuple(sorted(app.host for app in environment.resolved.apps))
+    hosts = {*wanted, *facts.get("hosts", ())}
     given = environment.spec.ingress.certificate_arn
     candidates = [each for each in world.acm.certificates() if _names(each) & hosts]
     ours: list[Mapping[str, Any]] = []
@@ -240,12 +264,12 @@ def observe(world: World, environment: Environment) -> Observed:
         mine = arn != given and world.acm.tags(arn).get(naming.OWNER_TAG) == environment.uid
         (ours if mine else others).append(summary)
     details = [found for each in ours if (found := world.acm.certificate(each["CertificateArn"]))]
-    certificates = sorted((_found(each) for each in details), key=lambda found: found.arn)
+    certificates = sorted((_found(each) for each in details), key=lambda found: (found.hosts != wanted, found.arn))
     names = {record.name for certificate in certificates for record in certificate.records}
     return Observed(
         certificates=tuple(certificates),
         present={name: found for name in sorted(names) if (found := world.route53.record(zone_id, name, "CNAME"))},
-        needed_by_others=frozenset(_needed(names, certificates, others)),
+        needed_by_others=frozenset(_needed(names, others)),
         zone_id=zone_id,
         retrying=environment.operation is not None and environment.operation.kind is OperationKind.RETRY,
         given=_found(detail) if given and (detail := world.acm.certificate(given)) else None,
@@ -272,6 +296,7 @@ def _pending(world: World, environment: Environment) -> Observed | None:
         zone_id=zone_id,
         proven=proven,
         requested=(operation, found.arn),
+        hosts=frozenset(facts.get("hosts", ())),
     )
 
 
@@ -296,12 +321,13 @@ def apply(world: World, environment: Environment, change: Change) -> Mapping[str
 
 
 def learned(observed: Observed) -> Mapping[str, Any]:
-    """The certificate that listeners should use, once it is issued."""
+    """The certificate that listeners should use, once it is issued; until then, a former one that they may keep."""
     issued = [each for each in (observed.given, *observed.certificates) if each and each.status == "ISSUED"]
+    hosts = {host for certificate in observed.certificates for host in certificate.hosts}
     operation, requested = observed.requested
     return {
         "arn": issued[0].arn if issued else "",
-        "hosts": sorted({host for certificate in observed.certificates for host in certificate.hosts}),
+        "hosts": sorted(hosts | observed.hosts),
         **({"operation": operation, "requested": requested, "proven": sorted(observed.proven)} if requested else {}),
     }
 
@@ -316,17 +342,15 @@ def _current(desired: Desired, observed: Observed) -> Found | None:
 
 
 def _names(summary: Mapping[str, Any]) -> set[str]:
-    return {summary["DomainName"], *summary.get("SubjectAlternativeNameSummaries", ())}
+    """The hosts that a certificate proves; a host and all under it are proven by one and the same record."""
+    names = {summary["DomainName"], *summary.get("SubjectAlternativeNameSummaries", ())}
+    return {name.removeprefix("*.") for name in names}
 
 
-def _needed(names: set[str], certificates: Sequence[Found], others: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Names of records whose host another certificate carries (the record's name ends in its host)."""
-    taken = {name.removeprefix("*.") for each in others for name in _names(each)}
-    return (
-        {name for name in names if any(name.rstrip(".").endswith(f".{host}") for host in taken)}
-        if certificates
-        else set()
-    )
+def _needed(names: set[str], others: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Names of records whose host another certificate carries: such a name is one label and the host."""
+    taken = {name for each in others for name in _names(each)}
+    return {name for name in names if name.rstrip(".").partition(".")[2] in taken}
 
 
 def _found(detail: Mapping[str, Any]) -> Found:
@@ -341,5 +365,5 @@ def _found(detail: Mapping[str, Any]) -> Found:
         status=detail["Status"],
         failure=detail.get("FailureReason", ""),
         records=tuple(sorted(records, key=lambda record: record.name)),
-        in_use=bool(detail.get("InUseBy")),
+        users=tuple(detail.get("InUseBy", ())),
     )

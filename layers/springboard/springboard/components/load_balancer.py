@@ -42,6 +42,7 @@ _TO_HTTPS = {
 }
 
 _WITHOUT_CERTIFICATE = Waiting("certificate", "443 is opened once the certificate is issued")
+_FORMER_CERTIFICATE = Waiting("certificate", "443 serves with the former certificate until the new one is issued")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Desired:
     certificate_arn: str
     rules: tuple[HostRule, ...]
     tags: Mapping[str, str]
+    settled: bool  # the certificate is the one of this generation's hosts, not a former one
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Listener:
     port: int
     certificate_arns: tuple[str, ...]
     policy: str
-    action: str  # type of the default action
+    action: str  # type of the default action: all that no rule is for
     rules: tuple[Rule, ...]
 
 
@@ -114,6 +116,8 @@ class Observed(Observation):
     foreign: str = ""
     kept: Mapping[str, Any] = field(default_factory=dict)
     operation: str = ""  # that looks
+    failed: str = ""  # the operation that saw it fail
+    retrying: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +212,7 @@ def desired(environment: Environment, site: Site) -> Desired:
         certificate_arn=_certificate(environment),
         rules=rules,
         tags={**environment.labels, **naming.owner_tags(site.stack_name, environment.name, environment.uid)},
+        settled=_settled(environment),
     )
 
 
@@ -229,7 +234,21 @@ def changes(desired: Desired | Absent, observed: Observed) -> Sequence[Change]:
                 Action.CREATE, f"load balancer {desired.name}", "it does not exist", possible=ready, desired=desired
             ),
         )
+    if observed.found.state == "failed":
+        return tuple(_replacement(desired, observed, observed.found))
     return (*_settings(desired, observed.found), *_listeners(desired, observed.found))
+
+
+def _replacement(desired: Desired, observed: Observed, found: Found) -> Iterator[Change]:
+    """One that ELB could not set up stays as it is: a retry makes another, once."""
+    if observed.retrying and observed.failed not in {"", observed.operation}:
+        yield DeleteLoadBalancer(
+            Action.DELETE,
+            f"load balancer {desired.name}",
+            "it failed; another one is made",
+            Effect.REPLACES,
+            arn=found.arn,
+        )
 
 
 def _settings(desired: Desired, found: Found) -> Iterator[Change]:
@@ -252,11 +271,15 @@ def _listeners(desired: Desired, found: Found) -> Iterator[Change]:
     plain, secure = found.listeners.get(80), found.listeners.get(443)
     if plain is None or plain.action != "redirect":
         yield _listener(desired, found, 80, plain, "HTTP should be redirected to HTTPS")
-    fits = secure and secure.certificate_arns == (desired.certificate_arn,) and secure.policy == _TLS_POLICY
-    if desired.certificate_arn and not fits:
+    if desired.certificate_arn and not (secure and _serves(secure, desired.certificate_arn)):
         yield _listener(desired, found, 443, secure, "HTTPS should be served with the environment's certificate")
     if secure is not None:
         yield from _rules(desired, secure)
+
+
+def _serves(secure: Listener, certificate_arn: str) -> bool:
+    known = (secure.certificate_arns, secure.policy, secure.action)
+    return known == ((certificate_arn,), _TLS_POLICY, _NOT_FOUND["Type"])
 
 
 def _listener(desired: Desired, found: Found, port: int, present: Listener | None, reason: str) -> PutListener:
@@ -342,6 +365,8 @@ def _standing(desired: Desired, observed: Observed, found: Found) -> Verdict:
     left = changes(desired, observed)
     if left:
         return Waiting("listeners", f"{left[0].resource}: {left[0].reason}", after=5)
+    if not desired.settled:
+        return _FORMER_CERTIFICATE
     if found.state not in {"active", "active_impaired"}:
         return Waiting("load balancer", f"ELB says that it is {found.state}")
     return Ready("Active", found.dns_name)
@@ -373,6 +398,8 @@ def observe(world: World, environment: Environment) -> Observed:
             listeners={listener.port: listener for listener in listeners},
         ),
         operation=_running(environment),
+        failed=facts.get("failed", ""),
+        retrying=environment.operation is not None and environment.operation.kind is OperationKind.RETRY,
     )
 
 
@@ -415,6 +442,7 @@ def learned(observed: Observed) -> Mapping[str, Any]:
         "dnsName": found.dns_name,
         "zoneId": found.zone_id,
         "waitsForCertificate": observed.operation if set(found.listeners) == {80} else "",
+        **({"failed": observed.operation} if found.state == "failed" else {}),
     }
 
 
@@ -423,6 +451,12 @@ def _running(environment: Environment) -> str:
     operation = environment.operation
     deleting = operation is not None and operation.kind is OperationKind.DELETE
     return environment.lock.operation if environment.lock and not deleting else ""
+
+
+def _settled(environment: Environment) -> bool:
+    """Whether the known certificate is this generation's: one of former hosts may serve until then."""
+    condition = environment.conditions.get("CertificateReady")
+    return condition is not None and condition.true and condition.observed_generation >= environment.generation
 
 
 def _certificate(environment: Environment) -> str:
@@ -489,7 +523,7 @@ def _found_rule(rule: Mapping[str, Any]) -> Rule:
         arn=rule["RuleArn"],
         priority=int(rule["Priority"]),
         hosts=values.get("host-header", ()),
-        paths=values.get("path-pattern", ()),
+        paths=tuple(sorted(values.get("path-pattern", ()))),
         target="404" if action["Type"] == "fixed-response" else _target(action),
     )
 
