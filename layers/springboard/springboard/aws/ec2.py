@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from springboard.aws.client import Adapter
 from springboard.capacity import InstanceType
-from springboard.errors import RefusedError
+from springboard.errors import RefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,25 +105,42 @@ class Ec2(Adapter):
         except RefusedError as err:
             if err.code != "InvalidGroup.Duplicate":
                 raise
-            return self.security_group_id(name, vpc_id)
+            return self.known_security_group_id(name, vpc_id)
         return str(answer["GroupId"])
+
+    def known_security_group_id(self, name: str, vpc_id: str) -> str:
+        """The id of a group that there must be; UnavailableError while EC2 does not show it yet."""
+        group_id = self.security_group_id(name, vpc_id)
+        if not group_id:
+            raise UnavailableError(f"EC2 does not show the security group {name} yet")
+        return group_id
+
+    def referrers_of(self, group_ids: list[str]) -> list[str]:
+        """DescribeSecurityGroups: other groups with a rule that names one of these, as "name (sg-…)"."""
+        found: dict[str, str] = {}
+        for direction in ("", "egress."):
+            filters = [{"Name": f"{direction}ip-permission.group-id", "Values": group_ids}]
+            groups = self.pages("describe_security_groups", "SecurityGroups", Filters=filters)
+            found |= {group["GroupId"]: group["GroupName"] for group in groups}
+        return [f"{name} ({each})" for each, name in sorted(found.items()) if each not in group_ids]
 
     def open(self, group_id: str, direction: str, permissions: list[dict[str, Any]]) -> None:
         """AuthorizeSecurityGroupIngress or …Egress; rules that exist already are no error."""
-        for permission in permissions:
-            try:
-                self.call(f"authorize_security_group_{direction}", GroupId=group_id, IpPermissions=[permission])
-            except RefusedError as err:
-                if err.code != "InvalidPermission.Duplicate":
-                    raise
+        self._permit(f"authorize_security_group_{direction}", group_id, permissions, "InvalidPermission.Duplicate")
 
     def close(self, group_id: str, direction: str, permissions: list[dict[str, Any]]) -> None:
         """RevokeSecurityGroupIngress or …Egress; rules that are gone already are no error."""
+        self._permit(f"revoke_security_group_{direction}", group_id, permissions, "InvalidPermission.NotFound")
+
+    def _permit(self, operation: str, group_id: str, permissions: list[dict[str, Any]], done: str) -> None:
+        """One call per permission; `done` is the code that says that it was made before."""
         for permission in permissions:
             try:
-                self.call(f"revoke_security_group_{direction}", GroupId=group_id, IpPermissions=[permission])
+                self.call(operation, GroupId=group_id, IpPermissions=[permission])
             except RefusedError as err:
-                if err.code != "InvalidPermission.NotFound":
+                if err.code in {"InvalidGroup.NotFound", "InvalidGroupId.NotFound"}:  # just made, or just gone
+                    raise UnavailableError(err.message) from err
+                if err.code != done:
                     raise
 
     def delete_security_group(self, group_id: str) -> None:

@@ -6,6 +6,7 @@ load balancer's network interfaces linger for minutes after it, and removal wait
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from springboard.runtime import World
     from springboard.site import Site
 
+_PREFIX_LIST = re.compile("pl-[0-9a-f]+")
+
 NODE_PORTS = (30000, 30085)  # of all applications of all environments; each cluster has its own nodes
 
 
 @dataclass(frozen=True, order=True)
 class Rule:
-    """TCP ports open to a CIDR, or to the members of the group of that name."""
+    """TCP ports open to a CIDR or prefix list, or to the members of the group of that name."""
 
     first: int
     last: int
@@ -168,12 +171,12 @@ def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
     if not left:
         return Ready()
     if observed.users:
-        return Waiting("network interfaces", f"{left[0].resource} is used by {', '.join(observed.users[:3])}")
+        return Waiting("users of security groups", f"{left[0].resource} is used by {', '.join(observed.users[:3])}")
     return Waiting("security groups", f"{left[0].resource}: {left[0].reason}")
 
 
 def observe(world: World, environment: Environment) -> Observed:
-    """One call; a second one for what uses the groups while the environment goes away."""
+    """One call; more for what uses the groups, or refers to them, while the environment goes away."""
     names = _names(environment, world.site)
     found = world.ec2.security_groups(names, world.site.vpc_id)
     ours = [group for group in found if _tags(group).get(naming.OWNER_TAG) == environment.uid]
@@ -184,7 +187,7 @@ def observe(world: World, environment: Environment) -> Observed:
         groups={group["GroupName"]: _group(group, by_id) for group in ours},
         ids=ids,
         foreign=tuple(group["GroupName"] for group in found if group not in ours),
-        users=tuple(world.ec2.users_of(list(ids.values()))) if leaving and ids else (),
+        users=_users(world, list(ids.values())) if leaving and ids else (),
     )
 
 
@@ -206,6 +209,14 @@ def apply(world: World, environment: Environment, change: Change) -> None:  # no
 def learned(observed: Observed) -> Mapping[str, Any]:
     """The groups' ids, under `alb` and `nodeIngress`."""
     return {("nodeIngress" if "-node-ingress-" in name else "alb"): group_id for name, group_id in observed.ids.items()}
+
+
+def _users(world: World, group_ids: list[str]) -> tuple[str, ...]:
+    """Network interfaces, and rules of other groups: both keep EC2 from deleting a group."""
+    return (
+        *world.ec2.users_of(group_ids),
+        *(f"a rule of the security group {group}" for group in world.ec2.referrers_of(group_ids)),
+    )
 
 
 def _names(environment: Environment, site: Site) -> tuple[str, str]:
@@ -240,9 +251,13 @@ def _permission(world: World, rule: Rule, vpc_id: str) -> dict[str, Any]:
     permission: dict[str, Any] = {"IpProtocol": rule.protocol}
     if rule.protocol != "-1":
         permission |= {"FromPort": rule.first, "ToPort": rule.last}
+    if ":" in rule.peer:
+        return {**permission, "Ipv6Ranges": [{"CidrIpv6": rule.peer}]}
     if "/" in rule.peer:
         return {**permission, "IpRanges": [{"CidrIp": rule.peer}]}
-    peer = world.ec2.security_group_id(rule.peer, vpc_id) if not rule.peer.startswith("sg-") else rule.peer
+    if _PREFIX_LIST.fullmatch(rule.peer):
+        return {**permission, "PrefixListIds": [{"PrefixListId": rule.peer}]}
+    peer = rule.peer if rule.peer.startswith("sg-") else world.ec2.known_security_group_id(rule.peer, vpc_id)
     return {**permission, "UserIdGroupPairs": [{"GroupId": peer}]}
 
 
@@ -261,6 +276,7 @@ def _rules(permissions: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -
     for permission in permissions:
         peers = [each["CidrIp"] for each in permission.get("IpRanges", ())]
         peers += [each["CidrIpv6"] for each in permission.get("Ipv6Ranges", ())]
+        peers += [each["PrefixListId"] for each in permission.get("PrefixListIds", ())]
         peers += [names.get(each["GroupId"], each["GroupId"]) for each in permission.get("UserIdGroupPairs", ())]
         first, last = int(permission.get("FromPort", -1)), int(permission.get("ToPort", -1))
         rules |= {Rule(first, last, peer, permission["IpProtocol"]) for peer in peers}
