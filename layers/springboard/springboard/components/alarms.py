@@ -38,7 +38,7 @@ _COMPARED = (
 
 @dataclass(frozen=True)
 class Desired:
-    """Alarms by name, as PutMetricAlarm takes them, and the dashboard; nothing until the load balancer exists."""
+    """Alarms by name, as PutMetricAlarm takes them, and the dashboard; nothing until all that they watch is known."""
 
     known: bool
     alarms: Mapping[str, Mapping[str, Any]]
@@ -136,7 +136,7 @@ def desired(environment: Environment, site: Site) -> Desired:
                 )
             )
     return Desired(
-        known=bool(balancer),
+        known=bool(balancer) and len(suffixes) == len(environment.resolved.apps),
         alarms={alarm["AlarmName"]: alarm for alarm in alarms},
         dashboard=dashboard,
         body=_body(site.region, environment.name, balancer, suffixes),
@@ -186,7 +186,7 @@ def _removal(observed: Observed) -> Iterator[Change]:
 def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
     """Ready when there is nothing to change."""
     if not isinstance(desired, Absent) and not desired.known:
-        return Waiting("load balancer", "there is nothing to watch yet")
+        return Waiting("load balancer", "it, or a target group, is not there yet to be watched")
     left = changes(desired, observed)
     return Waiting("alarms", f"{left[0].resource}: {left[0].reason}") if left else Ready()
 
