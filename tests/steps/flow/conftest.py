@@ -47,4 +47,3 @@ def springboard(deployed: Springboard) -> Iterator[Springboard]:
     assert isinstance(deployed.cloud.latency, Latencies)
     deployed.cloud.latency.slow.clear()
     deployed.cloud.pipeline.clear_faults()
-    deployed.settle()

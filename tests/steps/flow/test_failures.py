@@ -1,9 +1,11 @@
-"""What goes wrong on the way to Ready: each ends with step, cause and remedy, frees the lock, and can be gone on from."""
+"""What goes wrong on the way to Ready: it is told with step, cause and remedy, and can be gone on from."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+
+import pytest
 
 from springboard_local.services import acm, eks
 from tests.steps.flow.inventory import inventory
@@ -20,6 +22,11 @@ def provisioning(springboard: Springboard, name: str, seconds: float = 200) -> S
     springboard.clock.advance(seconds)
     assert springboard.client("eks").describe_cluster(name=f"springboard-{name}")["cluster"]["status"] == "CREATING"
     return springboard.get(name)
+
+
+def slow(springboard: Springboard, operation: str) -> None:
+    """Let AWS take for ever over something."""
+    springboard.cloud.latency.slow[operation] = 1e6  # type: ignore[attr-defined] # the fixture's
 
 
 def locked(springboard: Springboard, name: str) -> bool:
@@ -48,22 +55,31 @@ def test_f17_a_node_group_that_cannot_be_made_is_told_and_a_retry_makes_it(sprin
     assert (reply.status, springboard.mutating()) == (200, [])
 
 
-def test_f29_a_certificate_that_is_never_issued_is_bounded_and_the_ttl_ends_what_failed(
-    springboard: Springboard,
-) -> None:
+def test_f15_a_cluster_that_never_becomes_active_is_bounded_and_its_ttl_still_ends_it(springboard: Springboard) -> None:
     before = inventory(springboard.client)
-    springboard.cloud.latency.slow["acm:Validation"] = 1e6  # type: ignore[attr-defined]
-    failed = springboard.apply(document("unissued", ttlHours=3))
-    assert failed.phase == "Failed"
-    assert failed.failure["step"] in {"EnsureCertificate", "EnsureLoadBalancer"}
-    assert failed.condition("CertificateReady")["reason"] == "TimedOut"
-    assert "CNAME" in failed.condition("CertificateReady")["message"]
+    slow(springboard, "eks:CreateCluster")
+    failed = springboard.apply(document("booting", ttlHours=1))
+    assert (failed.phase, failed.failure["step"]) == ("Failed", "EnsureCluster")
+    assert "waited 2400 s" in failed.failure["cause"]
+    assert failed.condition("ClusterReady")["reason"] == "TimedOut"
     assert inventory(springboard.client) > before
 
-    springboard.clock.advance(3 * 3600)
-    springboard.settle()
-    assert springboard.call("GET", "/environments/unissued").status == 404
-    assert inventory(springboard.client) - before == set()
+    springboard.cloud.latency.slow.clear()  # type: ignore[attr-defined] # the fixture's
+    cluster = "springboard-booting"
+    assert springboard.client("eks").describe_cluster(name=cluster)["cluster"]["status"] == "CREATING"
+    springboard.clock.advance(3600)
+    assert springboard.get("booting").operation["kind"] == "Delete"
+
+
+@pytest.mark.slow
+def test_f29_a_certificate_that_is_never_issued_is_bounded(springboard: Springboard) -> None:
+    slow(springboard, "acm:Validation")
+    failed = springboard.apply(document("unissued"))
+    assert failed.phase == "Failed"
+    assert failed.failure["step"] == "EnsureCertificate"
+    assert failed.condition("CertificateReady")["reason"] == "TimedOut"
+    assert "CNAME" in failed.condition("CertificateReady")["message"]
+    springboard.delete("unissued")
 
 
 def test_a_certificate_that_fails_names_the_reason(springboard: Springboard) -> None:
@@ -74,7 +90,6 @@ def test_a_certificate_that_fails_names_the_reason(springboard: Springboard) -> 
     assert failed.failure["step"] == "EnsureCertificate"
     assert "CAA_ERROR" in failed.failure["cause"]
     acm.inject("refused.dev.example.com", "")
-    springboard.delete("refused")
 
 
 def test_f13_an_aborted_execution_frees_its_lock_by_its_status_event(springboard: Springboard) -> None:

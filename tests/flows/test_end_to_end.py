@@ -1,0 +1,173 @@
+"""From `springboard apply` to `springboard delete`, with what a person can see in between."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from springboard.components.table import ROWS
+from tests.flows.conftest import CANARY
+from tests.steps.flow.inventory import inventory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.flows.conftest import Ended, Laptop
+
+pytestmark = pytest.mark.flow
+
+SECRETS = re.compile(
+    r"k8s-aws-v1\.|PRIVATE KEY|X-Amz-Signature|X-Amz-Security-Token|client-key-data"
+    r"|(?i:aws_secret_access_key|secretaccesskey|sessiontoken)|current-context"
+)
+
+
+def test_apply_ends_ready_and_tells_each_component(laptop: Laptop, shop: Ended) -> None:
+    said = shop.out + shop.err
+    assert "https://shop.dev.example.com" in said
+    for row in ROWS:
+        assert row.step().removeprefix("Ensure") in said, row.name
+    status, document = laptop.call("GET", "/environments/shop")
+    assert status == 200
+    assert document["status"]["phase"] == "Ready"
+    conditions = [each["type"] for each in document["status"]["conditions"]]
+    assert len(conditions) == len(set(conditions))
+    assert {row.condition for row in ROWS} <= set(conditions)
+
+
+def test_apply_again_says_that_nothing_differs_and_changes_nothing(laptop: Laptop, shop: Ended, spec: Path) -> None:
+    del shop
+    last = laptop.local("calls?limit=1")[0]["number"]
+    again = laptop.run("springboard", "apply", "-f", str(spec))
+    assert again.code == 0, again.err
+    assert "nothing differs" in (again.out + again.err).lower()
+    calls = laptop.local(f"calls?after={last}&mutating=true&internal=false")
+    own = {"lambda", "dynamodb", "logs", "execute-api"}  # the asking itself
+    assert [each for each in calls if each["service"] not in own] == []
+
+
+def test_kubectl_shows_nodes_and_pods(laptop: Laptop, kubeconfig: str) -> None:
+    shown = laptop.run("kubectl", "--kubeconfig", kubeconfig, "get", "nodes,deploy,pods,svc", "-n", "shop")
+    assert shown.code == 0, shown.err
+    assert len(re.findall(r"^node/\S+\s+Ready\s", shown.out, re.MULTILINE)) == 3
+    assert re.search(r"^deployment\.apps/shop\s+3/3\s", shown.out, re.MULTILINE)
+    assert len(re.findall(r"^pod/shop-\S+\s+1/1\s+Running\s", shown.out, re.MULTILINE)) == 3
+    assert re.search(r"^service/shop\s+NodePort\s", shown.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (("create", "deployments", "-n", "shop"), "yes"),
+        (("delete", "pods", "-n", "shop"), "yes"),
+        (("create", "deployments", "-n", "default"), "no"),
+        (("list", "nodes"), "yes"),
+        (("delete", "nodes"), "no"),
+    ],
+)
+def test_kubectl_answers_as_the_access_entries_say(
+    laptop: Laptop, kubeconfig: str, asked: tuple[str, ...], answer: str
+) -> None:
+    said = laptop.run("kubectl", "--kubeconfig", kubeconfig, "auth", "can-i", *asked)
+    assert said.out.strip().splitlines()[-1:] == [answer], said.err
+
+
+def test_a_principal_without_an_entry_is_nobody(laptop: Laptop, kubeconfig: str) -> None:
+    iam = laptop.client("iam")
+    iam.create_user(UserName="stranger")
+    iam.put_user_policy(
+        UserName="stranger",
+        PolicyName="read",
+        PolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+        ),
+    )
+    key = iam.create_access_key(UserName="stranger")["AccessKey"]
+    said = laptop.run(
+        "kubectl",
+        "--kubeconfig",
+        kubeconfig,
+        "get",
+        "pods",
+        "-n",
+        "shop",
+        AWS_ACCESS_KEY_ID=key["AccessKeyId"],
+        AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"],
+    )
+    assert said.code != 0
+    assert "Unauthorized" in said.err or "must be logged in" in said.err
+
+
+def test_five_mistakes_are_one_answer_and_nothing_is_made(laptop: Laptop, shop: Ended) -> None:
+    del shop  # so that nothing is being made meanwhile
+    wrong = {
+        "apiVersion": "springboard/v1beta1",
+        "kind": "Environment",
+        "metadata": {"name": "Wrong_Name"},
+        "spec": {
+            "cluster": {"minVersion": "1.99"},
+            "nodeGroups": [{"name": "workers", "size": -1}],
+            "apps": [{"image": "http://169.254.169.254/latest", "replicas": 10**9}],
+        },
+    }
+    held = inventory(laptop.client)
+    status, problem = laptop.call("POST", "/environments", wrong)
+    assert status == 422
+    fields = {each["field"] for each in problem["errors"]}
+    assert fields >= {
+        "metadata.name",
+        "spec.cluster.minVersion",
+        "spec.nodeGroups[0].size",
+        "spec.apps[0].image",
+        "spec.apps[0].replicas",
+    }
+    assert all(each["remedy"] for each in problem["errors"])
+    assert inventory(laptop.client) == held
+    assert [each["metadata"]["name"] for each in laptop.call("GET", "/environments")[1]["items"]] == ["shop"]
+
+
+def traces(laptop: Laptop) -> Iterator[tuple[str, str]]:
+    """(where, text) of all that a run leaves to be read: histories, logs, events."""
+    states, logs = laptop.client("stepfunctions"), laptop.client("logs")
+    for machine in states.list_state_machines()["stateMachines"]:
+        for execution in states.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]:
+            arn = execution["executionArn"]
+            history = states.get_paginator("get_execution_history").paginate(executionArn=arn)
+            yield arn, json.dumps([page["events"] for page in history], default=str)
+    for group in logs.describe_log_groups()["logGroups"]:
+        name = group["logGroupName"]
+        found = logs.get_paginator("filter_log_events").paginate(logGroupName=name)
+        yield name, "\n".join(event["message"] for page in found for event in page["events"])
+    yield "events", json.dumps(laptop.call("GET", "/environments/shop/events?limit=200")[1])
+    yield "operations", json.dumps(laptop.call("GET", "/environments/shop/operations")[1])
+
+
+def records(laptop: Laptop) -> list[Any]:
+    scanned = laptop.client("dynamodb").get_paginator("scan").paginate(TableName="springboard-record")
+    return [item for page in scanned for item in page["Items"]]
+
+
+def test_no_secret_is_left_to_be_read(laptop: Laptop, kubeconfig: str) -> None:
+    del kubeconfig  # a token has been made and used
+    read = dict(traces(laptop))
+    assert any(":execution:" in where and len(text) > 10_000 for where, text in read.items())
+    assert len(read["/springboard/springboard/operations"]) > 1_000
+    assert len(read["events"]) > 1_000
+    record = json.dumps(records(laptop), default=str)
+    assert CANARY in record  # the spec's plain values are kept there, and there alone
+    for where, text in {**read, "record": record}.items():
+        assert not (found := SECRETS.search(text)), f"{where}: {text[found.start() - 80 : found.end() + 40]}"
+    assert not [where for where, text in read.items() if CANARY in text]
+
+
+@pytest.mark.last
+def test_delete_leaves_nothing(laptop: Laptop, shop: Ended, before: frozenset[str]) -> None:
+    del shop
+    deleted = laptop.run("springboard", "delete", "shop", "--yes", "--wait")
+    assert deleted.code == 0, deleted.out + deleted.err
+    assert laptop.call("GET", "/environments/shop")[0] == 404
+    assert inventory(laptop.client) - before == set()
