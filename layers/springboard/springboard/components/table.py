@@ -94,7 +94,7 @@ ROWS: tuple[Row, ...] = (
         "targets",
         "TargetsReady",
         Pace(288, 15),
-        3000,  # pods' and nodes', and ten minutes
+        7800,  # the load balancer's, whose listener makes its health checks begin, and ten minutes
         "`springboard why` shows what pods and targets say",
         removal_patience=1800,
         needs=("target_groups", "node_groups"),
