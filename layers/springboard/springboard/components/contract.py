@@ -146,7 +146,7 @@ class Row:
         """NodeGroups, as in the states EnsureNodeGroups and RemoveNodeGroups."""
         return "".join(part.capitalize() for part in self.name.split("_"))
 
-    def step(self, *, removal: bool) -> str:
+    def step(self, *, removal: bool = False) -> str:
         """EnsureNodeGroups or RemoveNodeGroups, as the state and the operation's step are called."""
         return f"{'Remove' if removal else 'Ensure'}{self.title}"
 
