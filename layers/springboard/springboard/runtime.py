@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
+from springboard.aws.session import BotocoreSession
 from springboard.components.table import BY_NAME
 from springboard.errors import SpringboardError
 from springboard.flow import step
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from springboard.aws.logs import Logs
     from springboard.aws.route53 import Route53
     from springboard.aws.scheduler import Scheduler
+    from springboard.aws.session import Session
     from springboard.aws.states import States
     from springboard.components.contract import Component
     from springboard.flow.step import Task
@@ -133,7 +134,7 @@ class Settings:
 class World:
     """Everything outside: AWS, Kubernetes, the record. Components and flow steps get it as `world`."""
 
-    def __init__(self, settings: Settings, session: boto3.session.Session, endpoint_url: str | None = None) -> None:
+    def __init__(self, settings: Settings, session: Session, endpoint_url: str | None = None) -> None:
         self.settings = settings
         self.site = settings.site
         self._session = session
@@ -141,8 +142,8 @@ class World:
         self._cluster: tuple[str, str, str] | None = None
         self._kubernetes: Kubernetes | None = None
 
-    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients are made at run time
-        """A boto3 client with the one configuration."""
+    def client(self, service: str) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
+        """A client with the one configuration."""
         return self._session.client(service, config=BOTO_CONFIG, endpoint_url=self._endpoint_url)
 
     @cached_property
@@ -257,7 +258,7 @@ class World:
 @lru_cache(maxsize=1)
 def world() -> World:
     """The container's world."""
-    return World(Settings.read(os.environ), boto3.session.Session())
+    return World(Settings.read(os.environ), BotocoreSession())
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Adapters to AWS: the only importers of boto3. One module per service; each speaks our errors."""
+"""Adapters to AWS: the only importers of botocore. One module per service; each speaks our errors."""

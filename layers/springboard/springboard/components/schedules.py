@@ -38,6 +38,7 @@ class Schedule:
     dlq_arn: str
     state: str  # what the target is given
     flexible_minutes: int = 0
+    time_zone: str = "UTC"
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _changes(wanted: tuple[Schedule, ...], observed: Observed) -> Iterator[Chang
                 f"schedule {schedule.name}",
                 f"it should be {schedule.expression}"
                 if found.expression != schedule.expression
-                else "its target differs",
+                else "its target, window or time zone differs",
                 group=observed.group,
                 schedule=schedule,
             )
@@ -174,7 +175,7 @@ def _request(schedule: Schedule) -> dict[str, Any]:
         window = {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": schedule.flexible_minutes}
     return {
         "ScheduleExpression": schedule.expression,
-        "ScheduleExpressionTimezone": "UTC",
+        "ScheduleExpressionTimezone": schedule.time_zone,
         "FlexibleTimeWindow": window,
         "State": "ENABLED",
         "Target": {
@@ -200,4 +201,5 @@ def _found(answer: Mapping[str, Any] | None) -> Schedule | None:
         dlq_arn=target.get("DeadLetterConfig", {}).get("Arn", ""),
         state=target.get("Input", ""),
         flexible_minutes=answer.get("FlexibleTimeWindow", {}).get("MaximumWindowInMinutes", 0),
+        time_zone=answer.get("ScheduleExpressionTimezone", "UTC"),
     )

@@ -13,7 +13,7 @@ from springboard.kube.official import ApiClient, ApiException, Configuration
 from springboard.kube.token import token
 
 if TYPE_CHECKING:
-    from boto3.session import Session
+    from springboard.aws.session import Session
 
 FIELD_MANAGER = "springboard"
 _TIMEOUT = (3, 20)  # seconds to connect, to read

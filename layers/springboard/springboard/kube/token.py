@@ -14,7 +14,7 @@ from botocore.signers import RequestSigner
 from springboard.errors import AccessDeniedError
 
 if TYPE_CHECKING:
-    from boto3.session import Session
+    from springboard.aws.session import Session
 
 _PREFIX = "k8s-aws-v1."
 _EXPIRES = 60  # seconds; EKS accepts the token for 15 minutes all the same

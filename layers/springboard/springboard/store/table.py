@@ -17,15 +17,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from springboard.aws.client import Adapter
 from springboard.errors import ConflictError, FencedError, RefusedError
 from springboard.record import Environment, Lock, Operation, OperationStatus, Phase, text
 from springboard.store import codec
+from springboard.store.attributes import from_attribute, to_attribute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,11 +52,9 @@ class Answer:
 class Store:
     """One table; all methods raise ThrottledError or UnavailableError where DynamoDB does."""
 
-    def __init__(self, client: Any, table: str) -> None:  # noqa: ANN401 - boto3's clients are made at run time
+    def __init__(self, client: Any, table: str) -> None:  # noqa: ANN401 - botocore's clients are made at run time
         self._dynamodb = Adapter(client)
         self._table = table
-        self._serializer = TypeSerializer()
-        self._deserializer = TypeDeserializer()
 
     # Reading
 
@@ -419,10 +415,10 @@ class Store:
     # Plumbing
 
     def _plain(self, values: Mapping[str, Any]) -> Json:
-        return {key: self._serializer.serialize(_decimals(value)) for key, value in values.items()}
+        return {key: to_attribute(value) for key, value in values.items()}
 
     def _value(self, item: Json) -> Json:
-        return {key: _numbers(self._deserializer.deserialize(value)) for key, value in item.items()}
+        return {key: from_attribute(value) for key, value in item.items()}
 
     def from_stream(self, image: Json) -> Json:
         """A stream record's image as plain values."""
@@ -521,24 +517,3 @@ def _condition_names(conditions: Mapping[str, Condition]) -> dict[str, str]:
 
 def _condition_values(conditions: Mapping[str, Condition]) -> Json:
     return {f":c{number}": codec.condition_to_json(c) for number, c in enumerate(conditions.values())}
-
-
-def _decimals(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """DynamoDB takes no floats."""
-    if isinstance(value, float):
-        return Decimal(str(value))
-    if isinstance(value, dict):
-        return {key: _decimals(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_decimals(inner) for inner in value]
-    return value
-
-
-def _numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, dict):
-        return {key: _numbers(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_numbers(inner) for inner in value]
-    return value
