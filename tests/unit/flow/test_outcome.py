@@ -1,0 +1,114 @@
+"""Which step failed, and what a beginning operation says of the whole environment."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from springboard.flow import drift, outcome
+from springboard.record import (
+    Condition,
+    Environment,
+    Lock,
+    Operation,
+    OperationKind,
+    OperationStatus,
+    Phase,
+    Resolved,
+    Step,
+)
+from springboard.spec import EnvironmentSpec
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+SOON = NOW + timedelta(minutes=1)
+
+
+def environment(*steps: Step, **changes: Any) -> Environment:
+    spec = EnvironmentSpec.model_validate_json(json.dumps({"apps": [{"image": "registry.example.com/shop:1"}]}))
+    running = Operation(
+        "op1",
+        OperationKind.CREATE,
+        OperationStatus.RUNNING,
+        1,
+        NOW,
+        "somebody",
+        steps={step.name: step for step in steps},
+    )
+    resolved = Resolved("1.35", "Z1", "example.com", (), "amd64")
+    return Environment("u1", "shop", "owner", 1, NOW, spec, {}, resolved, operation=running, **changes)
+
+
+def test_the_last_step_that_noted_an_error_is_the_one_that_failed() -> None:
+    early = Step("EnsureDns", NOW, NOW, "not ours", "choose another host")
+    late = Step("EnsureCluster", NOW, SOON, "quota", "")
+    failure = outcome.failure_of(environment(early, late, Step("EnsureTargets", SOON)), "StepFailedError", "…")
+    assert (failure.step, failure.cause) == ("EnsureCluster", "quota")
+    assert "retry" in failure.remedy
+
+
+def test_f3_a_killed_handler_is_the_step_that_began_and_never_ended() -> None:
+    steps = Step("EnsureDns", NOW, NOW), Step("EnsureCluster", NOW), Step("EnsureTargets", SOON)
+    failure = outcome.failure_of(environment(*steps), "Runtime.ExitError", "signal: killed")
+    assert (failure.step, failure.cause) == ("EnsureTargets", "Runtime.ExitError: signal: killed")
+
+
+def test_a_failure_before_any_step_is_the_beginning_s_and_a_long_cause_is_cut() -> None:
+    failure = outcome.failure_of(environment(), "States.Runtime", "x" * 900)
+    assert failure.step == "BeginOperation"
+    assert len(failure.cause) < 540
+
+
+@pytest.mark.parametrize(
+    ("kind", "serving", "available"),
+    [
+        (OperationKind.CREATE, False, "False"),
+        (OperationKind.UPDATE, True, None),  # what serves goes on serving
+        (OperationKind.DELETE, True, "False"),
+    ],
+)
+def test_a_beginning_says_whether_it_still_serves(kind: OperationKind, *, serving: bool, available: str | None) -> None:
+    serves = {"Available": Condition("Available", "True", "AsDeclared", "", NOW, 1)} if serving else {}
+    conditions = outcome.beginning(environment(conditions=serves), kind, SOON)
+    assert conditions["Progressing"].status == "True"
+    assert conditions["Ready"].status == "False"
+    stated = conditions.get("Available")
+    assert (stated.status if stated else None) == available
+
+
+CHANGE = {"action": "Create", "resource": "record shop", "reason": "it is not there", "effect": "None"}
+
+
+def test_drift_names_what_differs_and_who_did_not_answer() -> None:
+    found = drift.found({"dns": {"changes": [CHANGE]}, "alarms": {"unknown": "no answer"}, "cluster": {"changes": []}})
+    assert found == [{"component": "alarms", "unknown": "no answer"}, {"component": "dns", **CHANGE}]
+    condition = drift.condition(environment(), found, NOW)
+    assert (condition.status, condition.reason) == ("True", "Differs")
+    assert "record shop: it is not there" in condition.message
+    silent = drift.condition(environment(), found[:1], NOW)
+    assert (silent.status, silent.message) == ("Unknown", "no answer from alarms")
+
+
+def test_drift_keeps_the_time_of_its_last_transition() -> None:
+    before = drift.condition(environment(), [], NOW)
+    again = drift.condition(environment(conditions={"Drifted": before}), [], SOON)
+    moved = drift.condition(environment(conditions={"Drifted": before}), [{"component": "dns", **CHANGE}], SOON)
+    assert (before.status, again.last_transition_time) == ("False", NOW)
+    assert moved.last_transition_time == SOON
+
+
+@pytest.mark.parametrize(
+    ("phase", "locked", "answer"),
+    [
+        (Phase.READY, False, True),
+        (Phase.DEGRADED, False, True),
+        (Phase.READY, True, False),
+        (Phase.FAILED, False, False),
+        (Phase.DELETED, False, False),
+    ],
+)
+def test_only_what_was_made_and_rests_can_have_drifted(phase: Phase, *, locked: bool, answer: bool) -> None:
+    lock = Lock("op1", NOW) if locked else None
+    assert drift.comparable(environment(phase=phase, lock=lock)) is answer
