@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -12,8 +13,11 @@ if TYPE_CHECKING:
 
 def application() -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
     """A WSGI application that serves every service moto has."""
-    dispatcher: Callable[[dict[str, Any], Any], Iterable[bytes]] = DomainDispatcherApplication(_application_of)
-    return dispatcher
+    dispatcher = DomainDispatcherApplication(_application_of)
+    # It lists a folder of 200 services for each request.
+    dispatcher.get_backend_for_host = cache(dispatcher.get_backend_for_host)
+    served: Callable[[dict[str, Any], Any], Iterable[bytes]] = dispatcher
+    return served
 
 
 def _application_of(service: str) -> Any:

@@ -10,6 +10,7 @@ import functools
 import threading
 from typing import TYPE_CHECKING, Any
 
+from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb import models, responses
 from moto.dynamodb.comparisons import get_filter_expression
 from moto.dynamodb.exceptions import (
@@ -57,6 +58,7 @@ def install(cloud: Cloud) -> None:
     for handler in (responses.DynamoHandler, stream_responses.DynamoDBStreamsHandler):
         _mending.replace(handler, call_action=_guarded(handler.call_action))
     _mending.replace(table_module.StreamShard, add=_add_to_stream)
+    _mending.replace(BaseJSONSerializer, _serialize_type_structure=_structure(BaseJSONSerializer))
 
 
 def close(_: Cloud) -> None:
@@ -64,6 +66,25 @@ def close(_: Cloud) -> None:
     global _cloud  # noqa: PLW0603 - see install
     _cloud = None
     _mending.undo()
+
+
+def _structure(serializer: Any) -> Callable[..., None]:
+    """Moto's way with structures, but for attribute values, which are most of what DynamoDB answers.
+
+    An attribute value has ten members of which one is there; moto looks for all of them, at every depth.
+    """
+    original = serializer._serialize_type_structure
+
+    def serialize(self: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        if shape.name != "AttributeValue" or not isinstance(value, dict) or not key:
+            original(self, serialized, value, shape, key)
+            return
+        wrapper: dict[str, Any] = {}
+        serialized[key] = wrapper
+        for member, inner in value.items():
+            self._serialize(wrapper, inner, shape.members[member], member)
+
+    return serialize
 
 
 def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
