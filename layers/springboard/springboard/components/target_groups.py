@@ -216,7 +216,7 @@ def _set_attributes(world: World, arn: str) -> None:
 
 def _delete(world: World, arn: str) -> None:
     try:
-        world.elb.call("delete_target_group", TargetGroupArn=arn)
+        world.elb.find("delete_target_group", TargetGroupArn=arn)
     except RefusedError as err:
         if err.code != "ResourceInUse":
             raise
