@@ -106,3 +106,9 @@ def test_removal_detaches_all_of_ours_and_waits_until_they_are_gone() -> None:
 def test_a_need_that_is_not_there_is_told() -> None:
     waiting = Waiting("node_groups", "not named")
     assert targets.condition(Targets({}), Observed(waiting=waiting)) == waiting
+
+
+def test_it_is_done_when_what_was_let_go_is_detached() -> None:
+    verdict = targets.condition(DESIRED, seen({OURS: "Added", FORMER: "Removing"}))
+    assert verdict == Waiting("targets", "sb-shop-zzzzzzzz: being detached", after=15)
+    assert isinstance(targets.condition(DESIRED, seen({OURS: "Added", THEIRS: "Removing"})), Ready)
