@@ -124,27 +124,26 @@ class Springboard:
         return self.call("PUT", path, wanted, **{"If-Match": present.headers["ETag"]})
 
     def apply(self, wanted: dict[str, Any]) -> Status:
-        """Apply a document and wait until nothing is at work any more."""
+        """Apply a document and wait for the operation that makes it so."""
         reply = self.send(wanted)
         assert reply.status in {200, 202}, reply
-        self.settle()
+        if reply.status == 202:
+            self.finish(reply)
         return self.get(wanted["metadata"]["name"])
 
     def act(self, name: str, verb: str) -> Status:
         """POST retry or cancel, and wait."""
         reply = self.call("POST", f"/environments/{name}/{verb}")
         assert reply.status == 202, reply
-        self.settle()
+        self.finish(reply)
         return self.get(name)
 
-    def delete(self, name: str) -> str:
-        """Delete, wait, and answer the uid."""
-        uid = self.get(name).uid
+    def delete(self, name: str) -> None:
+        """Delete, and wait until the name is free."""
         reply = self.call("DELETE", f"/environments/{name}")
         assert reply.status == 202, reply
-        self.settle()
+        self.finish(reply)
         assert self.call("GET", f"/environments/{name}").status == 404
-        return uid
 
     def events(self, name: str) -> list[dict[str, Any]]:
         reply = self.call("GET", f"/environments/{name}/events")
@@ -154,24 +153,21 @@ class Springboard:
 
     # Time
 
-    def settle(self, limit: float = 14_400) -> None:
-        """Let time pass until no execution runs."""
-        self.clock.run_until(lambda: not self.running(), limit)
+    def finish(self, accepted: Reply, limit: float = 14_400) -> None:
+        """Let time pass until the accepted operation's execution has ended."""
+        operation = accepted.document["status"]["operation"]
+        arn = self.execution(operation)
+        states = self.cloud.client("stepfunctions")
+        self.until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", limit)
+
+    def execution(self, operation: dict[str, Any]) -> str:
+        """The ARN of an operation's execution."""
+        machine = self.outputs["TeardownMachineArn" if operation["kind"] == "Delete" else "ProvisionMachineArn"]
+        return f"{machine.replace(':stateMachine:', ':execution:')}:{operation['id']}"
 
     def until(self, done: Callable[[], bool], limit: float = 7200) -> None:
         """Let time pass until something is so."""
         self.clock.run_until(done, limit)
-
-    def running(self) -> list[str]:
-        """ARNs of executions under way."""
-        states = self.cloud.client("stepfunctions")
-        return [
-            execution["executionArn"]
-            for machine in ("ProvisionMachineArn", "TeardownMachineArn")
-            for execution in states.list_executions(stateMachineArn=self.outputs[machine], statusFilter="RUNNING")[
-                "executions"
-            ]
-        ]
 
     # Calls
 

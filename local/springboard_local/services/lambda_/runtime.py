@@ -75,6 +75,7 @@ class Runtime:
         self._pool = Pool(make, limit)
         self._events = ThreadPoolExecutor(64, "lambda-event")
         self._closed = False
+        self._models: Any = None  # botocore's loader, with what it has read
 
     def invoke(self, function: str, payload: bytes, qualifier: str | None = None) -> Invocation:
         """Run a function and wait for its answer; raises Throttled."""
@@ -250,6 +251,9 @@ class Runtime:
         from botocore.session import Session  # noqa: PLC0415
 
         inner = Session({"profile": (None, [], None, None), "config_file": (None, [], "/dev/null", None)})
+        # Service models are large, and read once for all functions.
+        self._models = self._models or inner.get_component("data_loader")
+        inner.register_component("data_loader", self._models)
         inner.set_credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], keys["AWS_SESSION_TOKEN"])
         inner.get_component("config_store").set_config_variable("region", worker.configuration.region)
 
