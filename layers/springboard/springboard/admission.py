@@ -91,6 +91,7 @@ def admit(
     _warn(spec, found)
     if previous is not None:
         _check_unchanged(previous, spec, found)
+        _check_zone(previous, zone, found)
         _check_life(previous, spec, now, found)
     if found.errors or zone is None:
         raise InvalidError(found.errors)
@@ -439,6 +440,18 @@ def _check_unchanged(previous: Environment, spec: EnvironmentSpec, found: _Findi
                     "can't change in a node group that exists",
                     "add a second node group, apply, then remove the first and apply again",
                 )
+
+
+def _check_zone(previous: Environment, zone: Zone | None, found: _Findings) -> None:
+    """Records are ours by zone, name and value alone: in another zone the former ones would be forgotten."""
+    if zone is not None and zone.id != previous.resolved.zone_id:
+        before = previous.resolved
+        found.wrong(
+            "spec.ingress.hostedZoneId",
+            f"an environment's records stay in their hosted zone; they are in {before.zone_name} ({before.zone_id})",
+            f"keep hosts under {before.zone_name}, or create another environment",
+            zone.id,
+        )
 
 
 def _check_life(previous: Environment, spec: EnvironmentSpec, now: datetime, found: _Findings) -> None:

@@ -197,3 +197,15 @@ def test_wrong_parts_are_not_judged(world: FakeWorld) -> None:
     found = refused(world, apps=[{"image": "shop"}])
     assert [error.field for error in found] == ["spec.apps[0].image"]
     assert asked == []
+
+
+def test_an_update_stays_in_the_zone_that_holds_its_records(world: FakeWorld) -> None:
+    made = admit(world).environment
+    world.zones.append(Zone("Z9", "example.org", private=False))
+    raw = document(apps=[{"image": IMAGE, "host": "shop.example.org"}], ingress={"hostedZoneId": "Z9"})
+    with pytest.raises(InvalidError) as found:
+        admission.admit(world, raw, caller=ALICE_ROLE, now=NOW, uid="u", previous=made)  # type: ignore[arg-type]
+    (error,) = found.value.errors
+    assert error.field == "spec.ingress.hostedZoneId"
+    assert "dev.example.com (Z0DEV)" in error.message
+    assert "keep hosts under dev.example.com" in error.remedy
