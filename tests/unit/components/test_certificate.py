@@ -122,14 +122,6 @@ def test_acm_may_name_its_records_late() -> None:
     assert records(aws) == {"shop.example.com"}
 
 
-def test_the_name_of_a_certificate_has_64_characters_and_its_further_hosts_more() -> None:
-    aws = Aws()
-    aws.world.acm.request(("a" * 63 + ".example.com", "b.example.com"), "t" * 64, {})
-    (found,) = aws.acm.state.values()
-    assert found["DomainName"] == "b.example.com"
-    assert len(found["SubjectAlternativeNames"]) == 2
-
-
 def test_an_equal_record_is_adopted_and_another_is_never_overwritten() -> None:
     aws = Aws()
     equal = validation("shop.example.com")

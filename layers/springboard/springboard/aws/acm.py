@@ -39,11 +39,11 @@ class Acm(Adapter):
         return {tag["Key"]: tag.get("Value", "") for tag in answer["Tags"]} if answer else {}
 
     def request(self, hosts: tuple[str, ...], token: str, tags: dict[str, str]) -> str:
-        """RequestCertificate, validated by DNS: its ARN. The shortest host is its name, which has 64 characters."""
+        """RequestCertificate, validated by DNS: its ARN. The first host is the certificate's name."""
         more = {"SubjectAlternativeNames": list(hosts)} if len(hosts) > 1 else {}
         answer = self.call(
             "request_certificate",
-            DomainName=min(hosts, key=len),
+            DomainName=hosts[0],
             ValidationMethod="DNS",
             IdempotencyToken=token[:32],
             Tags=pairs(tags),

@@ -212,11 +212,10 @@ def learned(observed: Observed) -> Mapping[str, Any]:
 
 
 def _users(world: World, group_ids: list[str]) -> tuple[str, ...]:
-    """Network interfaces, and rules of other groups: both keep EC2 from deleting a group."""
-    return (
-        *world.ec2.users_of(group_ids),
-        *(f"a rule of the security group {group}" for group in world.ec2.referrers_of(group_ids)),
-    )
+    """Network interfaces, and once there are none, rules of other groups: both keep EC2 from deleting a group."""
+    interfaces = world.ec2.users_of(group_ids)
+    rules = [] if interfaces else world.ec2.referrers_of(group_ids)
+    return (*interfaces, *(f"a rule of the security group {group}" for group in rules))
 
 
 def _names(environment: Environment, site: Site) -> tuple[str, str]:
