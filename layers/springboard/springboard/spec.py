@@ -212,7 +212,8 @@ class Ingress(Model):
     ) = None
     """Unset: Springboard requests one."""
     scheme: Literal["internet-facing", "internal"] = "internet-facing"
-    allow_cidrs: Annotated[list[Cidr], Field(min_length=1, max_length=40)] = ["0.0.0.0/0"]
+    allow_cidrs: Annotated[list[Cidr], Field(min_length=1, max_length=30)] = ["0.0.0.0/0"]
+    """Two rules each, of the 60 that EC2 lets a security group have."""
     idle_timeout_seconds: Annotated[int, Field(ge=1, le=4000)] = 60
     access_logs: bool = False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +17,9 @@ from springboard.errors import AccessDeniedError, NotOursError, ThrottledError, 
 from springboard.record import OperationKind
 from tests.unit.components.clients import Aws, survives_every_kill
 from tests.unit.components.records import SITE, UID, environment, under
+
+if TYPE_CHECKING:
+    from springboard.record import Environment
 
 ALB = naming.alb_security_group("sb", "shop", UID)
 NODES = naming.node_ingress_security_group("sb", "shop", UID)
@@ -88,6 +91,20 @@ def test_other_cidrs_are_opened_before_the_former_are_closed() -> None:
     assert {each["IpRanges"][0]["CidrIp"] for each in rules(aws, ALB)} == {"198.51.100.0/24"}
     names = [call.split("_", 1)[0] for call in aws.changes()]
     assert names == ["authorize", "authorize", "revoke", "revoke"]
+
+
+def test_more_rules_than_fit_at_once_are_closed_before_others_are_opened() -> None:
+    def allowing(block: int) -> Environment:
+        cidrs = [f"10.{block}.{number}.0/24" for number in range(30)]
+        return under(environment(ingress={"allowCidrs": cidrs}), OperationKind.UPDATE)
+
+    aws = Aws()
+    aws.until_ready(firewall, allowing(1))
+    assert len(rules(aws, ALB)) == 60
+    aws.forget()
+    aws.until_ready(firewall, allowing(2))
+    assert [call.split("_", 1)[0] for call in aws.changes()] == ["revoke"] * 60 + ["authorize"] * 60
+    assert {each["IpRanges"][0]["CidrIp"].split(".")[1] for each in rules(aws, ALB)} == {"2"}
 
 
 def test_a_group_of_our_name_that_is_not_ours_is_never_touched() -> None:

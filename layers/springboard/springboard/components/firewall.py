@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from springboard.runtime import World
     from springboard.site import Site
 
+_MOST_RULES = 60  # of a security group in one direction, EC2's quota unless it was raised
 _PREFIX_LIST = re.compile("pl-[0-9a-f]+")
 
 NODE_PORTS = (30000, 30085)  # of all applications of all environments; each cluster has its own nodes
@@ -77,12 +78,13 @@ class CreateGroup(Change):
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeRules(Change):
-    """Authorize… first, Revoke… after, so that nothing that stays allowed is cut."""
+    """Authorize… first, Revoke… after, so that nobody is cut off; the other way where both have no room at once."""
 
     group_id: str
     direction: str  # ingress or egress
     open: frozenset[Rule]
     close: frozenset[Rule]
+    crowded: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +152,7 @@ def _wanted(desired: Desired, observed: Observed) -> Iterator[Change]:
                     direction=direction,
                     open=wanted - present,
                     close=present - wanted,
+                    crowded=len(present | wanted) > _MOST_RULES,
                 )
 
 
@@ -197,9 +200,7 @@ def apply(world: World, environment: Environment, change: Change) -> None:  # no
         case CreateGroup():
             _create(world, change)
         case ChangeRules():
-            vpc_id = world.site.vpc_id
-            world.ec2.open(change.group_id, change.direction, _permissions(world, change.open, vpc_id))
-            world.ec2.close(change.group_id, change.direction, _permissions(world, change.close, vpc_id))
+            _change(world, change)
         case DeleteGroup():
             _delete(world, change.group_id)
         case _:
@@ -232,6 +233,12 @@ def _create(world: World, change: CreateGroup) -> None:
     world.ec2.open(group_id, "egress", _permissions(world, group.egress, change.vpc_id))
     # EC2 gives every new group a rule that lets everything out.
     world.ec2.close(group_id, "egress", _permissions(world, frozenset({Rule(-1, -1, "0.0.0.0/0", "-1")}), ""))
+
+
+def _change(world: World, change: ChangeRules) -> None:
+    acts = [(world.ec2.open, change.open), (world.ec2.close, change.close)]
+    for act, rules in reversed(acts) if change.crowded else acts:
+        act(change.group_id, change.direction, _permissions(world, rules, world.site.vpc_id))
 
 
 def _delete(world: World, group_id: str) -> None:
