@@ -115,6 +115,7 @@ def test_another_image_and_replica_count_touch_the_deployment_alone(springboard:
     assert untouched["metadata"]["resourceVersion"] == service["metadata"]["resourceVersion"]
 
 
+@pytest.mark.slow
 def test_f33_a_release_that_crashes_is_diagnosed_while_the_one_before_serves(
     springboard: Springboard, shop: str
 ) -> None:

@@ -37,8 +37,9 @@ def locked(springboard: Springboard, name: str) -> bool:
 
 
 def test_f17_a_node_group_that_cannot_be_made_is_told_and_a_retry_makes_it(springboard: Springboard) -> None:
-    eks.fail_next("nodegroup", "workers", "InstanceLimitExceeded", "You have requested more vCPU than your limit.")
-    failed = springboard.apply(document("crowded"))
+    wanted = document("crowded", nodeGroups=[{"name": "many", "size": 2}])  # a name that no other test's group has
+    eks.fail_next("nodegroup", "many", "InstanceLimitExceeded", "You have requested more vCPU than your limit.")
+    failed = springboard.apply(wanted)
     assert failed.phase == "Failed"
     assert failed.failure["step"] == "EnsureNodeGroups"
     assert "InstanceLimitExceeded: You have requested more vCPU" in failed.failure["cause"]
@@ -51,10 +52,11 @@ def test_f17_a_node_group_that_cannot_be_made_is_told_and_a_retry_makes_it(sprin
     assert retried.phase == "Ready"
     assert retried.operation["attempt"] == 2
     springboard.forget_calls()
-    reply = springboard.send(document("crowded"))
+    reply = springboard.send(wanted)
     assert (reply.status, springboard.mutating()) == (200, [])
 
 
+@pytest.mark.slow
 def test_f15_a_cluster_that_never_becomes_active_is_bounded_and_its_ttl_still_ends_it(springboard: Springboard) -> None:
     before = inventory(springboard.client)
     slow(springboard, "eks:CreateCluster")
