@@ -75,6 +75,11 @@ class Condition:
         return self.status == "True"
 
 
+def transition(before: Condition | None, status: str, now: datetime) -> datetime:
+    """When a condition came to `status`: now, unless it was there before; only a change of status moves the time."""
+    return now if before is None or before.status != status else before.last_transition_time
+
+
 @dataclass(frozen=True)
 class Step:
     """One component's part in an operation."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from springboard.record import Condition, Phase
+from springboard.record import Condition, Phase, transition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,12 +40,11 @@ def condition(environment: Environment, differences: Sequence[Mapping[str, Any]]
     else:
         status, reason, message = "False", "AsDeclared", ""
     before = environment.conditions.get("Drifted")
-    moved = before is None or before.status != status
     return Condition(
         type="Drifted",
         status=status,
         reason=reason,
         message=message,
-        last_transition_time=now if moved or before is None else before.last_transition_time,
+        last_transition_time=transition(before, status, now),
         observed_generation=environment.generation,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from springboard.components.table import ROWS
 from springboard.flow.step import fenced
-from springboard.record import Condition, Failure, OperationKind, Phase
+from springboard.record import Condition, Failure, OperationKind, Phase, transition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,12 +119,11 @@ def _holds(environment: Environment, name: str) -> bool:
 
 def _stated(environment: Environment, name: str, status: str, reason: str, message: str, *, now: datetime) -> Condition:
     before = environment.conditions.get(name)
-    moved = before is None or before.status != status
     return Condition(
         type=name,
         status=status,
         reason=reason,
         message=message,
-        last_transition_time=now if moved or before is None else before.last_transition_time,
+        last_transition_time=transition(before, status, now),
         observed_generation=environment.generation,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from springboard.components.contract import Failed, Ready, Waiting
 from springboard.components.reconcile import plan, reconcile
 from springboard.errors import FencedError, SpringboardError, StepFailedError, UnavailableError
-from springboard.record import Condition, Step
+from springboard.record import Condition, Step, transition
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -113,13 +113,12 @@ def condition_of(row: Row, outcome: Outcome, environment: Environment, task: Tas
     """The component's condition after this run; the transition time moves only when the status does."""
     status, reason, message = _stated(outcome.verdict, name(row, task), removal=task.removal)
     before = environment.conditions.get(row.condition)
-    moved = before is None or before.status != status
     return Condition(
         type=row.condition,
         status=status,
         reason=reason,
         message=message,
-        last_transition_time=task.now if moved or before is None else before.last_transition_time,
+        last_transition_time=transition(before, status, task.now),
         observed_generation=environment.generation,
     )
 
