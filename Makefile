@@ -39,7 +39,7 @@ down: ## Stop the local cloud and remove its state
 
 .PHONY: test
 test: setup ## Run the tests, in any order, in parallel (under 5 minutes on 2 cores)
-	@"$(BIN)/python" -m pytest -q -n 2 --dist loadfile -m "not slow"
+	@"$(BIN)/python" -m pytest -q -n 2 --dist loadfile -m "not (slow or sweep or real)"
 
 .PHONY: check
 check: format lint types imports template test-slow test ## The whole gate
@@ -68,7 +68,11 @@ template: setup
 
 .PHONY: test-slow
 test-slow: setup $(TOOLS)/checkov/.done
-	@"$(BIN)/python" -m pytest -q -n 2 --dist loadfile -m slow
+	@"$(BIN)/python" -m pytest -q -n 2 --dist loadfile -m "slow and not (sweep or real)"
+
+.PHONY: sweep
+sweep: setup ## Run every case of the fault sweeps (`make check` takes a sample)
+	@"$(BIN)/python" -m pytest -q -n 2 --dist worksteal -m "sweep and not real"
 
 .PHONY: wheel
 wheel: setup ## Build the CLI as a wheel into dist/
