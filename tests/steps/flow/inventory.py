@@ -16,7 +16,7 @@ def inventory(client: Client) -> frozenset[str]:
     return frozenset(each for kind in kinds for each in kind(client))
 
 
-def _pages(client: Any, operation: str, key: str, **parameters: Any) -> Iterator[Any]:
+def pages(client: Any, operation: str, key: str, **parameters: Any) -> Iterator[Any]:
     if not client.can_paginate(operation):
         yield from getattr(client, operation)(**parameters)[key]
         return
@@ -26,59 +26,59 @@ def _pages(client: Any, operation: str, key: str, **parameters: Any) -> Iterator
 
 def _eks(client: Client) -> Iterator[str]:
     eks = client("eks")
-    for cluster in _pages(eks, "list_clusters", "clusters"):
+    for cluster in pages(eks, "list_clusters", "clusters"):
         yield f"cluster {cluster}"
         yield from (f"node group {each}" for each in eks.list_nodegroups(clusterName=cluster)["nodegroups"])
 
 
 def _ec2(client: Client) -> Iterator[str]:
     ec2 = client("ec2")
-    groups = _pages(ec2, "describe_security_groups", "SecurityGroups")
+    groups = pages(ec2, "describe_security_groups", "SecurityGroups")
     yield from (f"security group {each['GroupId']} {each['GroupName']}" for each in groups)
-    interfaces = _pages(ec2, "describe_network_interfaces", "NetworkInterfaces")
+    interfaces = pages(ec2, "describe_network_interfaces", "NetworkInterfaces")
     yield from (f"network interface {each['NetworkInterfaceId']} {each['Description']}" for each in interfaces)
-    templates = _pages(ec2, "describe_launch_templates", "LaunchTemplates")
+    templates = pages(ec2, "describe_launch_templates", "LaunchTemplates")
     yield from (f"launch template {each['LaunchTemplateName']}" for each in templates)
-    for reservation in _pages(ec2, "describe_instances", "Reservations"):
+    for reservation in pages(ec2, "describe_instances", "Reservations"):
         for instance in reservation["Instances"]:
             if instance["State"]["Name"] != "terminated":
                 yield f"instance {instance['InstanceId']}"
-    yield from (f"volume {each['VolumeId']}" for each in _pages(ec2, "describe_volumes", "Volumes"))
+    yield from (f"volume {each['VolumeId']}" for each in pages(ec2, "describe_volumes", "Volumes"))
 
 
 def _autoscaling(client: Client) -> Iterator[str]:
-    groups = _pages(client("autoscaling"), "describe_auto_scaling_groups", "AutoScalingGroups")
+    groups = pages(client("autoscaling"), "describe_auto_scaling_groups", "AutoScalingGroups")
     yield from (f"Auto Scaling group {each['AutoScalingGroupName']}" for each in groups)
 
 
 def _load_balancing(client: Client) -> Iterator[str]:
     elb = client("elbv2")
-    yield from (each["LoadBalancerArn"] for each in _pages(elb, "describe_load_balancers", "LoadBalancers"))
-    yield from (each["TargetGroupArn"] for each in _pages(elb, "describe_target_groups", "TargetGroups"))
+    yield from (each["LoadBalancerArn"] for each in pages(elb, "describe_load_balancers", "LoadBalancers"))
+    yield from (each["TargetGroupArn"] for each in pages(elb, "describe_target_groups", "TargetGroups"))
 
 
 def _certificates(client: Client) -> Iterator[str]:
-    found = _pages(client("acm"), "list_certificates", "CertificateSummaryList")
+    found = pages(client("acm"), "list_certificates", "CertificateSummaryList")
     yield from (f"{each['CertificateArn']} {each['DomainName']}" for each in found)
 
 
 def _records(client: Client) -> Iterator[str]:
     route53 = client("route53")
-    for zone in _pages(route53, "list_hosted_zones", "HostedZones"):
-        records = _pages(route53, "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=zone["Id"])
+    for zone in pages(route53, "list_hosted_zones", "HostedZones"):
+        records = pages(route53, "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=zone["Id"])
         yield from (f"record {each['Type']} {each['Name']}" for each in records)
 
 
 def _schedules(client: Client) -> Iterator[str]:
-    found = _pages(client("scheduler"), "list_schedules", "Schedules")
+    found = pages(client("scheduler"), "list_schedules", "Schedules")
     yield from (f"schedule {each['GroupName']}/{each['Name']}" for each in found)
 
 
 def _monitoring(client: Client) -> Iterator[str]:
     cloudwatch = client("cloudwatch")
-    yield from (f"alarm {each['AlarmName']}" for each in _pages(cloudwatch, "describe_alarms", "MetricAlarms"))
-    dashboards = _pages(cloudwatch, "list_dashboards", "DashboardEntries")
+    yield from (f"alarm {each['AlarmName']}" for each in pages(cloudwatch, "describe_alarms", "MetricAlarms"))
+    dashboards = pages(cloudwatch, "list_dashboards", "DashboardEntries")
     yield from (f"dashboard {each['DashboardName']}" for each in dashboards)
     yield from (
-        f"log group {each['logGroupName']}" for each in _pages(client("logs"), "describe_log_groups", "logGroups")
+        f"log group {each['logGroupName']}" for each in pages(client("logs"), "describe_log_groups", "logGroups")
     )

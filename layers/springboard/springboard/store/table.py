@@ -4,7 +4,8 @@ Items, by partition and sort key:
 
 - `NAMES | name` points to the environment of that name; one per environment that is not deleted.
 - `ENV#uid | STATUS` owner, generation, phase, lock, intent, conditions, facts, the latest operation.
-- `ENV#uid | SPEC#000001` spec and what admission resolved, one per generation, immutable.
+- `ENV#uid | SPEC#000001` spec and what admission resolved, one per generation, immutable; it expires once another
+  generation or the deletion has made it history.
 - `ENV#uid | OPERATION#ulid` an operation that has ended, or waits.
 - `ENV#uid | EVENT#…` what the stream's reader made of a change of STATUS.
 - `IDEMPOTENCY#hash | ANSWER` what a POST was answered.
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 _CANCELLED = "TransactionCanceledException"
-# Records of deleted environments, ended operations and events are kept this long.
+# Records of deleted environments, former specs, ended operations and events are kept this long.
 HISTORY = timedelta(days=90)
 ANSWERS = timedelta(hours=24)
 
@@ -138,7 +139,7 @@ class Store:
     def update_spec(self, before: Environment, after: Environment, operation: Operation) -> None:
         """A new generation and its operation; ConflictError if anything came between."""
         started = replace(after, operation=operation, lock=Lock(operation.id, operation.requested_at))
-        self._unlocked_write(before, started, self._put_spec(after))
+        self._unlocked_write(before, started, self._put_spec(after), self._expire_spec(before, operation.requested_at))
 
     def request_operation(self, environment: Environment, operation: Operation) -> None:
         """The lock for an operation on the present generation; ConflictError if anything came between."""
@@ -317,7 +318,7 @@ class Store:
             }
         }
         try:
-            self._transact(update, pointer)
+            self._transact(update, pointer, self._expire_spec(environment, now))
         except RefusedError as err:
             if err.code == _CANCELLED:
                 raise FencedError(f"{_holder(environment)} no longer holds {environment.name}") from err
@@ -456,6 +457,18 @@ class Store:
         return self._put(
             f"ENV#{environment.uid}", f"SPEC#{environment.generation:06d}", declared, "attribute_not_exists(pk)"
         )
+
+    def _expire_spec(self, environment: Environment, now: datetime) -> Json:
+        """The environment's spec, which nothing will be made from any more, is kept as history only."""
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": self._plain({"pk": f"ENV#{environment.uid}", "sk": f"SPEC#{environment.generation:06d}"}),
+                "UpdateExpression": "SET expires = :expires",
+                "ConditionExpression": "attribute_exists(pk)",
+                "ExpressionAttributeValues": self._plain({":expires": int((now + HISTORY).timestamp())}),
+            }
+        }
 
     def _transact(self, *items: Json) -> None:
         self._dynamodb.call("transact_write_items", TransactItems=list(items))
