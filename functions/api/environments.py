@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from .requests import Request
 
 _PAGE = 50
-_CURSOR = re.compile(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?")
+MAX_PAGE = 200
+CURSOR = "[a-z]([a-z0-9-]{0,22}[a-z0-9])?"
+_CURSOR = re.compile(CURSOR)
 
 
 def create(world: World, request: Request, _variables: Mapping[str, str]) -> Answer:
@@ -80,7 +82,7 @@ def list_all(world: World, request: Request, _variables: Mapping[str, str]) -> A
     cursor = request.query.get("after", "")
     if cursor and not _CURSOR.fullmatch(cursor):
         raise Problem(400, "InvalidParameter", f"after is {cursor[:40]!a}", "send the last name of a page")
-    limit = selectors.number(request.query, "limit", _PAGE, 1, 200)
+    limit = selectors.number(request.query, "limit", _PAGE, 1, MAX_PAGE)
     wanted = selectors.read(request.query)
     # One more than asked for tells whether there is another page; the cursor is a name that the caller has seen.
     seen = (each for each in _from(world, cursor) if access.visible(world, request, each) and wanted(each))

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from .requests import Request
 
 
-_KEY = re.compile(r"[\x21-\x7e]{1,128}")
+KEY = r"[\x21-\x7e]{1,128}"
+_KEY = re.compile(KEY)
 
 
 def once(world: World, request: Request, act: Callable[[], Answer]) -> Answer:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from springboard import problems, spec
 from springboard.record import Phase
 
+from . import environments, idempotency, operations, selectors
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -15,25 +17,32 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DRY = {"schema": {"enum": ["true", "All", "false"]}, "description": "Answer with a Plan and do nothing."}
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "dryRun": _DRY,
-    "after": {"schema": {"type": "string"}, "description": "Go on after this name or event id."},
-    "limit": {"schema": {"type": "integer", "minimum": 1, "maximum": 500}, "description": "At most so many."},
-    "labelSelector": {"schema": {"type": "string"}, "description": "As kubectl writes it: team=checkout,ring!=canary."},
+    "labelSelector": {
+        "schema": {"type": "string", "pattern": selectors.PATTERN},
+        "description": "As kubectl writes it: team=checkout,ring!=canary.",
+    },
     "phase": {"schema": {"enum": [phase.value for phase in Phase]}, "description": "Only those in this phase."},
+}
+# How long a page may be, and what its cursor looks like, by route.
+_PAGES = {
+    "/environments": (environments.MAX_PAGE, environments.CURSOR, "Go on after this name."),
+    "/environments/{name}/operations": (operations.MAX_OPERATIONS, "", ""),
+    "/environments/{name}/events": (operations.MAX_EVENTS, operations.EVENT_ID, "Go on after this event's id."),
 }
 _HEADERS: dict[str, dict[str, Any]] = {
     "If-Match": {"schema": {"type": "string"}, "description": "The ETag of the generation that the change is about."},
     "If-None-Match": {"schema": {"const": "*"}, "description": "Create only."},
     "Idempotency-Key": {
-        "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+        "schema": {"type": "string", "pattern": f"^{idempotency.KEY}$"},
         "description": "The same POST with the same key is done once and answered alike.",
     },
 }
-_BODIES = {"POST /environments", "PUT /environments/{name}", "PATCH /environments/{name}"}
+BODIES = {"POST /environments", "PUT /environments/{name}", "PATCH /environments/{name}"}
 _ACCEPTED = {
     "DELETE /environments/{name}",
     "POST /environments/{name}/retry",
     "POST /environments/{name}/cancel",
-    *_BODIES,
+    *BODIES,
 }
 
 
@@ -85,6 +94,12 @@ def _schemas() -> dict[str, Any]:
                 "spec": {"$ref": "#/components/schemas/EnvironmentSpec"},
                 "status": {"type": "object"},
             },
+        },
+        "GatewayAnswer": {
+            "type": "object",
+            "description": "What the gateway says by itself, before Springboard is asked.",
+            "required": ["message"],
+            "properties": {"message": {"type": ["string", "null"]}},
         },
         "Problem": {
             "type": "object",
@@ -141,7 +156,7 @@ def _path(template: str, methods: Mapping[str, tuple[str, Iterable[str]]]) -> di
 
 def _operation(method: str, template: str, summary: str, query: Iterable[str]) -> dict[str, Any]:
     name = f"{method} {template}"
-    parameters = [{"name": each, "in": "query", **_PARAMETERS[each]} for each in sorted(query)]
+    parameters = [{"name": each, "in": "query", **_parameter(template, each)} for each in sorted(query)]
     parameters += [{"name": header, "in": "header", **_HEADERS[header]} for header in _headers(method, template)]
     operation: dict[str, Any] = {
         "operationId": _identifier(method, template),
@@ -150,9 +165,19 @@ def _operation(method: str, template: str, summary: str, query: Iterable[str]) -
     }
     if parameters:
         operation["parameters"] = parameters
-    if name in _BODIES:
+    if name in BODIES:
         operation["requestBody"] = {"required": True, "content": _body(method)}
     return operation
+
+
+def _parameter(template: str, name: str) -> dict[str, Any]:
+    if name in _PARAMETERS:
+        return _PARAMETERS[name]
+    longest, cursor, description = _PAGES[template]
+    if name == "limit":
+        schema = {"type": "integer", "minimum": 1, "maximum": longest}
+        return {"schema": schema, "description": "At most so many."}
+    return {"schema": {"type": "string", "pattern": f"^({cursor})?$"}, "description": description}
 
 
 def _headers(method: str, template: str) -> list[str]:
@@ -177,8 +202,15 @@ def _responses(name: str) -> dict[str, Any]:
     environment = {"application/json": {"schema": {"$ref": "#/components/schemas/Environment"}}}
     anything = {"application/json": {"schema": {"type": "object"}}}
     problem = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    is_one = name == "GET /environments/{name}"
-    responses: dict[str, Any] = {"200": {"description": "Answered.", "content": environment if is_one else anything}}
+    content = {
+        "GET /environments/{name}": environment,
+        "GET /schema": {"application/schema+json": {"schema": {"type": "object"}}},
+    }.get(name, anything)
+    gateway = {"application/json": {"schema": {"$ref": "#/components/schemas/GatewayAnswer"}}}
+    responses: dict[str, Any] = {
+        "200": {"description": "Answered.", "content": content},
+        "403": {"description": "The gateway refuses the signature, or IAM the call.", "content": gateway},
+    }
     if name in _ACCEPTED:
         responses["202"] = {
             "description": "Work has been asked for; Location says where to look, Retry-After when.",

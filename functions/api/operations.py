@@ -24,14 +24,17 @@ if TYPE_CHECKING:
     from .requests import Request
 
 _ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
-_EVENT_ID = re.compile(r"[\x21-\x7d]{1,200}")
+MAX_OPERATIONS = 100
+MAX_EVENTS = 500
+EVENT_ID = r"[\x21-\x7d]{1,200}"
+_EVENT_ID = re.compile(EVENT_ID)
 _DIAGNOSIS_SECONDS = 20
 
 
 def list_all(world: World, request: Request, variables: Mapping[str, str]) -> Answer:
     """GET …/operations: the latest first."""
     environment = access.need(world, request, variables["name"])
-    limit = selectors.number(request.query, "limit", 20, 1, 100)
+    limit = selectors.number(request.query, "limit", 20, 1, MAX_OPERATIONS)
     ended = world.store.operations(environment.uid, limit)
     latest = [environment.operation] if environment.operation else []
     operations = latest + [operation for operation in ended if operation.id not in {known.id for known in latest}]
@@ -62,7 +65,7 @@ def events(world: World, request: Request, variables: Mapping[str, str]) -> Answ
     after = request.query.get("after", "")
     if after and not _EVENT_ID.fullmatch(after):
         raise Problem(400, "InvalidParameter", f"after is {after[:40]!a}", "send the id of the last event")
-    limit = selectors.number(request.query, "limit", 100, 1, 500)
+    limit = selectors.number(request.query, "limit", 100, 1, MAX_EVENTS)
     found = world.store.events(environment.uid, after, limit)
     document = {"apiVersion": spec.API_VERSION, "kind": "EventList", "items": found}
     return Answer(200, document, {"Retry-After": "0" if len(found) == limit else "5"})

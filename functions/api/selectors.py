@@ -17,9 +17,15 @@ if TYPE_CHECKING:
     type Requirement = Callable[[Labels], bool]
 
 _KEY = r"(?P<key>[A-Za-z0-9][A-Za-z0-9_./-]{0,127})"
-_EQUALITY = re.compile(rf"\s*{_KEY}\s*(?P<sign>==|=|!=)\s*(?P<value>[A-Za-z0-9_.-]{{0,63}})\s*")
-_SET = re.compile(rf"\s*{_KEY}\s+(?P<sign>in|notin)\s*\((?P<values>[A-Za-z0-9_., -]*)\)\s*")
-_PRESENCE = re.compile(rf"\s*(?P<not>!?)\s*{_KEY}\s*")
+_FORMS = (
+    rf" *{_KEY} *(?P<sign>==|=|!=) *(?P<value>[A-Za-z0-9_.-]{{0,63}}) *",
+    rf" *{_KEY} +(?P<sign>in|notin) *\((?P<values>[A-Za-z0-9_., -]*)\) *",
+    rf" *(?P<not>!?) *{_KEY} *",
+)
+_EQUALITY, _SET, _PRESENCE = (re.compile(form) for form in _FORMS)
+_ONE = "|".join(re.sub(r"\?P<\w+>", "", form) for form in _FORMS)
+# The same for JSON Schema, which knows no named groups.
+PATTERN = f"^ *$|^({_ONE})(,({_ONE}))*$"
 _COMMA = re.compile(r",(?![^(]*\))")  # not between parentheses
 
 
@@ -50,7 +56,7 @@ def read(query: Mapping[str, str]) -> Callable[[Environment], bool]:
 
 
 def _selector(text: str) -> list[Requirement]:
-    return [_requirement(part) for part in _COMMA.split(text)] if text.strip() else []
+    return [_requirement(part) for part in _COMMA.split(text)] if text.strip(" ") else []
 
 
 def _requirement(part: str) -> Requirement:

@@ -283,6 +283,15 @@ def _configuration(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+def _like(regex: str | re.Pattern[str]) -> Any:  # noqa: ANN401 - pydantic's FieldInfo
+    """The form of a text, for editors: what is wrong is said by the validator beside it, with a remedy."""
+    text = regex if isinstance(regex, str) else regex.pattern
+    return Field(json_schema_extra={"pattern": f"^{text}$"})
+
+
+_PLAIN = _like(r"[^\x00-\x1f\x7f-\x9f]*")
+_KEY = _like(rf"({_SUBDOMAIN.pattern}/)?{_NAME_PART.pattern}")
+
 # In pydantic's regex engine `$` means the very end: a trailing newline is no match.
 _LABEL_PATTERN = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"
 _DAY_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
@@ -297,20 +306,30 @@ RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{
 PrincipalArn = Annotated[
     str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[A-Za-z0-9_+=,.@/-]{1,512}$")
 ]
-ImageName = Annotated[str, StringConstraints(min_length=3, max_length=500), AfterValidator(_image)]
-Host = Annotated[str, StringConstraints(max_length=253), AfterValidator(_host)]
-Cidr = Annotated[str, StringConstraints(max_length=18), AfterValidator(_cidr)]
-PublicCidr = Annotated[str, StringConstraints(max_length=18), AfterValidator(_public_cidr)]
-EnvName = Annotated[str, AfterValidator(_env_name)]
-EnvValue = Annotated[str, AfterValidator(_env_value)]
-LabelKey = Annotated[str, AfterValidator(_label_key)]
-NodeLabelKey = Annotated[str, AfterValidator(_node_label_key)]
-LabelValue = Annotated[str, AfterValidator(_label_value)]
-InstanceTypeName = Annotated[str, AfterValidator(_instance_type)]
-TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_time_zone)]
+ImageName = Annotated[
+    str,
+    StringConstraints(min_length=3, max_length=500),
+    AfterValidator(_image),
+    _like(rf"[a-z0-9][a-z0-9._:/-]*(:{images.TAG}|(:{images.TAG})?@{images.DIGEST})"),
+]
+Host = Annotated[str, StringConstraints(max_length=253), AfterValidator(_host), _like(_SUBDOMAIN)]
+_NETWORK = _like(r"([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}")
+Cidr = Annotated[str, StringConstraints(max_length=18), AfterValidator(_cidr), _NETWORK]
+PublicCidr = Annotated[str, StringConstraints(max_length=18), AfterValidator(_public_cidr), _NETWORK]
+EnvName = Annotated[str, AfterValidator(_env_name), _like(_ENV_NAME)]
+EnvValue = Annotated[str, AfterValidator(_env_value), _PLAIN]
+LabelKey = Annotated[str, AfterValidator(_label_key), _KEY]
+NodeLabelKey = Annotated[str, AfterValidator(_node_label_key), _KEY]
+LabelValue = Annotated[str, AfterValidator(_label_value), _like(f"({_NAME_PART.pattern})?")]
+InstanceTypeName = Annotated[str, AfterValidator(_instance_type), _like(_INSTANCE_TYPE)]
+TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_time_zone), _like("[A-Za-z0-9_+/-]+")]
+PlainText = Annotated[str, AfterValidator(plain), _PLAIN]
 Day = Annotated[str, StringConstraints(pattern=_DAY_PATTERN), AfterValidator(_day)]
 Cpu = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}m|[0-9]{1,3}(\.[0-9]{1,3})?)$"), AfterValidator(_cpu)]
 Memory = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}(Mi|Gi)$"), AfterValidator(_memory)]
 Configuration = Annotated[dict[str, Any], AfterValidator(_configuration)]
-Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=20)]
-NodeLabels = Annotated[dict[NodeLabelKey, LabelValue], Field(max_length=30)]
+# Keys of another form than the pattern's are none of the others either.
+NO_OTHERS: dict[str, Any] = {"additionalProperties": False}
+Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=20, json_schema_extra=NO_OTHERS)]
+NodeLabels = Annotated[dict[NodeLabelKey, LabelValue], Field(max_length=30, json_schema_extra=NO_OTHERS)]
+Variables = Annotated[dict[EnvName, EnvValue], Field(max_length=100, json_schema_extra=NO_OTHERS)]

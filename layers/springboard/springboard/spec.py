@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from springboard.fields import (
@@ -18,8 +18,6 @@ from springboard.fields import (
     Cpu,
     Day,
     EnvironmentName,
-    EnvName,
-    EnvValue,
     Host,
     ImageName,
     InstanceTypeName,
@@ -31,11 +29,12 @@ from springboard.fields import (
     Namespace,
     NodeLabelKey,
     NodeLabels,
+    PlainText,
     PrincipalArn,
     PublicCidr,
     RoleArn,
     TimeZone,
-    plain,
+    Variables,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 Weekday = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 Profile = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
-Words = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(plain)]
+Words = Annotated[PlainText, StringConstraints(min_length=1, max_length=500)]
 
 API_VERSION: Final = "springboard/v1beta1"
 KIND: Final = "Environment"
@@ -191,7 +190,7 @@ class App(Model):
     autoscaling: Autoscaling | None = None
     resources: Resources = Resources()
     spring: Spring = Spring()
-    env: Annotated[dict[EnvName, EnvValue], Field(max_length=100)] = {}
+    env: Variables = {}
     """Plain values. Secrets are Kubernetes Secrets, named in envFromSecrets."""
     env_from_secrets: Annotated[list[SecretName], Field(max_length=20)] = []
     role_arn: RoleArn | None = None
@@ -233,7 +232,7 @@ class Exclusion(Model):
 
     first: Day
     last: Day
-    reason: Annotated[str, StringConstraints(max_length=200), AfterValidator(plain)] = ""
+    reason: Annotated[PlainText, StringConstraints(max_length=200)] = ""
 
 
 class Waiver(Model):

@@ -428,7 +428,7 @@ class TestList:
 
 
 class TestOwnership:
-    def test_another_owners_environment_is_not_there(self, call: Client, world: FakeWorld) -> None:
+    def test_b14_another_owners_environment_is_not_there(self, call: Client, world: FakeWorld) -> None:
         """The answers are those for a name that nobody has, to the letter."""
         created(call)
         paths = [
