@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from springboard_local.clock import ManualClock
 from springboard_local.cloud import ADMIN_ACCESS_KEY, ADMIN_SECRET_KEY, REGION, Settings
 from springboard_local.kubernetes.lane import Attributes, Backend, Eviction, NodeSpec, User
 from springboard_local.latency import LatencyModel
+from tests.local.eks import conformance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -67,7 +69,7 @@ class ScriptedPlane:
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
         key = (manifest["kind"], manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"])
-        self.objects[key] = dict(manifest)
+        self.objects[key] = copy.deepcopy(dict(manifest))
 
     def delete(self, manifest: Mapping[str, Any]) -> None:
         self.objects.pop(
@@ -132,6 +134,8 @@ class Account:
         for module in self._modules:
             module.install(self)
         self._clients: dict[str, Any] = {}
+        self.answered: set[str] = set()  # operations of EKS that have answered well
+        self.nonconforming: list[str] = []
 
     @staticmethod
     def _identify(call: Any) -> None:
@@ -151,7 +155,29 @@ class Account:
                 aws_secret_access_key=ADMIN_SECRET_KEY,
                 config=Config(retries={"total_max_attempts": 1}),
             )
+            self._clients[service].meta.events.register("before-parse.eks", self._compare)
         return self._clients[service]
+
+    def _compare(self, operation_model: Any, response_dict: Any, **_: Any) -> None:
+        """Hold an answer of EKS against its model."""
+        status = response_dict["status_code"]
+        self.nonconforming += conformance.complaints(operation_model.name, status, response_dict["body"])
+        if status < 300:
+            self.answered.add(operation_model.name)
+
+    @property
+    def unchecked(self) -> Any:
+        """A client of EKS that sends what it is given, without checks of its own."""
+        if "unchecked" not in self._clients:
+            self._clients["unchecked"] = boto3.client(
+                "eks",
+                region_name=REGION,
+                endpoint_url=self.endpoint,
+                aws_access_key_id=ADMIN_ACCESS_KEY,
+                aws_secret_access_key=ADMIN_SECRET_KEY,
+                config=Config(retries={"total_max_attempts": 1}, parameter_validation=False),
+            )
+        return self._clients["unchecked"]
 
     def make_network(self) -> None:
         """A VPC with a subnet in each of three zones."""
@@ -165,9 +191,10 @@ class Account:
         ]
 
     def make_roles(self) -> None:
-        """Roles for clusters and nodes, and two that people have."""
+        """Roles for clusters, nodes and pods, and two that people have."""
         iam = self.client("iam")
-        for name, service in (("cluster", "eks"), ("node", "ec2"), ("creator", "lambda"), ("viewer", "lambda")):
+        people = (("creator", "lambda"), ("viewer", "lambda"))
+        for name, service in (("cluster", "eks"), ("node", "ec2"), ("pod", "pods.eks"), ("other", "pods.eks"), *people):
             principal = {"Service": f"{service}.amazonaws.com"}
             statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}
             document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
@@ -271,3 +298,5 @@ def account(shared_account: Account) -> Iterator[Account]:
     shared_account.make_network()
     yield shared_account
     shared_account.reset()
+    found, shared_account.nonconforming = shared_account.nonconforming, []
+    assert found == [], "EKS's model does not allow these answers"

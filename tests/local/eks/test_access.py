@@ -220,13 +220,13 @@ def test_pod_identity_associations(account: Account) -> None:
         "clusterName": "shop",
         "namespace": "shop",
         "serviceAccount": "shop",
-        "roleArn": account.role("viewer"),
+        "roleArn": account.role("pod"),
     }
     made = account.eks.create_pod_identity_association(**parameters)["association"]
     assert refused(account.eks.create_pod_identity_association, **parameters)[0] == "ResourceInUseException"
     where = {"clusterName": "shop", "associationId": made["associationId"]}
-    account.eks.update_pod_identity_association(**where, roleArn=account.role("creator"))
+    account.eks.update_pod_identity_association(**where, roleArn=account.role("other"))
     found = account.eks.describe_pod_identity_association(**where)["association"]
-    assert found["roleArn"] == account.role("creator")
+    assert found["roleArn"] == account.role("other")
     account.eks.delete_pod_identity_association(**where)
     assert account.eks.list_pod_identity_associations(clusterName="shop")["associations"] == []

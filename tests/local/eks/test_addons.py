@@ -130,7 +130,7 @@ def test_deletion_takes_the_objects_unless_preserved(account: Account, *, preser
 def test_an_add_on_brings_its_pod_identity(account: Account) -> None:
     account.cluster()
     made = account.addon(
-        "vpc-cni", podIdentityAssociations=[{"serviceAccount": "aws-node", "roleArn": account.role("node")}]
+        "vpc-cni", podIdentityAssociations=[{"serviceAccount": "aws-node", "roleArn": account.role("pod")}]
     )
     found = account.eks.list_pod_identity_associations(clusterName="shop")["associations"][0]
     assert made["podIdentityAssociations"] == [found["associationArn"]]
@@ -142,3 +142,75 @@ def test_unasked_add_ons_are_installed_as_objects_alone(account: Account) -> Non
     assert account.eks.list_addons(clusterName="shop")["addons"] == []
     assert ("DaemonSet", "kube-system", "aws-node") in account.plane().objects
     assert account.nodegroup()["status"] == "ACTIVE"
+
+
+IMAGE = 'DaemonSet.apps aws-node - .spec.template.spec.containers[name="aws-node"].image'
+
+
+def container(account: Account) -> dict[str, Any]:
+    found = account.plane().objects["DaemonSet", "kube-system", "aws-node"]
+    first: dict[str, Any] = found["spec"]["template"]["spec"]["containers"][0]
+    return first
+
+
+@pytest.mark.parametrize("mode", ["NONE", "PRESERVE", None])
+def test_an_add_on_over_another_version_that_eks_does_not_manage_conflicts(account: Account, mode: str | None) -> None:
+    account.cluster(bootstrapSelfManagedAddons=True)
+    more = {"resolveConflicts": mode} if mode else {}
+    made = account.addon("vpc-cni", addonVersion="v1.20.5-eksbuild.1", **more)
+    assert made["status"] == "CREATE_FAILED"
+    assert made["health"]["issues"][0]["code"] == "ConfigurationConflict"
+    assert IMAGE in made["health"]["issues"][0]["message"]
+    assert container(account)["image"].endswith("v1.21.1-eksbuild.3")
+
+
+def test_an_add_on_takes_over_what_is_equal_or_what_it_may_overwrite(account: Account) -> None:
+    account.cluster(bootstrapSelfManagedAddons=True)
+    assert account.addon("kube-proxy")["status"] == "ACTIVE"
+    made = account.addon("vpc-cni", addonVersion="v1.20.5-eksbuild.1", resolveConflicts="OVERWRITE")
+    assert made["status"] == "ACTIVE"
+    assert container(account)["image"].endswith("v1.20.5-eksbuild.1")
+
+
+@pytest.mark.parametrize(
+    ("mode", "ended", "cpu", "version"),
+    [
+        ("NONE", "Failed", "50m", "v1.21.1-eksbuild.3"),
+        ("PRESERVE", "Successful", "50m", "v1.22.1-eksbuild.1"),
+        ("OVERWRITE", "Successful", "25m", "v1.22.1-eksbuild.1"),
+    ],
+)
+def test_what_a_user_changed_conflicts_stays_or_goes(
+    account: Account, mode: str, ended: str, cpu: str, version: str
+) -> None:
+    account.cluster()
+    account.addon("vpc-cni")
+    container(account)["resources"] = {"requests": {"cpu": "50m"}}
+    made = account.eks.update_addon(
+        clusterName="shop", addonName="vpc-cni", addonVersion="v1.22.1-eksbuild.1", resolveConflicts=mode
+    )["update"]
+    account.clock.advance(46)
+    found = account.eks.describe_update(name="shop", addonName="vpc-cni", updateId=made["id"])["update"]
+    assert found["status"] == ended
+    assert container(account)["resources"] == {"requests": {"cpu": cpu}}
+    assert container(account)["image"].endswith(version)
+    assert addon(account, "vpc-cni")["addonVersion"] == version
+    if mode == "NONE":
+        assert [each["errorCode"] for each in found["errors"]] == ["ConfigurationConflict"]
+        assert addon(account, "vpc-cni")["status"] == "UPDATE_FAILED"
+
+
+def test_the_replicas_of_coredns_stay_with_who_scaled_it(account: Account) -> None:
+    account.cluster()
+    account.addon("coredns")
+    account.plane().objects["Deployment", "kube-system", "coredns"]["spec"]["replicas"] = 4
+    account.eks.update_addon(clusterName="shop", addonName="coredns", addonVersion="v1.14.2-eksbuild.1")
+    account.clock.advance(46)
+    assert addon(account, "coredns")["addonVersion"] == "v1.14.2-eksbuild.1"
+    assert account.plane().objects["Deployment", "kube-system", "coredns"]["spec"]["replicas"] == 4
+
+
+def test_dns_has_the_tenth_address_of_the_services(account: Account) -> None:
+    account.cluster(kubernetesNetworkConfig={"serviceIpv4Cidr": "10.100.0.0/16"})
+    account.addon("coredns")
+    assert account.plane().objects["Service", "kube-system", "kube-dns"]["spec"]["clusterIP"] == "10.100.0.10"

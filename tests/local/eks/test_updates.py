@@ -32,7 +32,9 @@ def test_an_upgrade_takes_its_time_and_changes_the_plane(account: Account) -> No
     assert account.eks.describe_cluster(name="shop")["cluster"]["status"] == "UPDATING"
     code, message = refused(account.eks.update_cluster_config, name="shop", deletionProtection=True)
     assert code == "ResourceInUseException"
-    assert "update in progress" in message
+    assert (
+        message == f"Cannot DeletionProtectionUpdate because cluster shop currently has update {made['id']} in progress"
+    )
     account.clock.advance(541)
     assert status(account, made)["status"] == "Successful"
     cluster = account.eks.describe_cluster(name="shop")["cluster"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.iam.models import iam_backends
 
-from springboard_local.cloud import ACCOUNT
+from springboard_local.cloud import ACCOUNT, REGION
 from springboard_local.kubernetes.lane import User
 from springboard_local.services.eks import policies as permissions
 from springboard_local.services.eks import tokens, validation
@@ -135,7 +135,8 @@ def create_entry(eks: Eks, parameters: Fields) -> Fields:
         raise invalid_parameter("The specified principalArn is invalid: invalid principal.", cluster.name)
     if "/aws-service-role/" in principal:
         raise invalid_parameter(
-            "The caller is not allowed to add a service-linked role to an access entry", cluster.name
+            "The caller is not allowed to modify access entries with a principalArn value of a Service Linked Role",
+            cluster.name,
         )
     if kind not in TYPES:
         raise invalid_parameter(f"The type {kind} is invalid, it must be one of {list(TYPES)}", cluster.name)
@@ -175,6 +176,8 @@ def list_entries(eks: Eks, parameters: Fields) -> Fields:
 
 def update_entry(eks: Eks, parameters: Fields) -> Fields:
     """UpdateAccessEntry."""
+    if made := eks.remembered("UpdateAccessEntry", parameters):
+        return {"accessEntry": shown(made.fields)}
     cluster = _cluster(eks, parameters)
     entry = _entry(cluster, parameters["principalArn"])
     if entry.fields["type"] != "STANDARD":
@@ -187,6 +190,7 @@ def update_entry(eks: Eks, parameters: Fields) -> Fields:
         _check_username(username, cluster)
         entry.fields["username"] = username
     entry.fields["modifiedAt"] = eks.now
+    eks.remember("UpdateAccessEntry", parameters, entry)
     return {"accessEntry": shown(entry.fields)}
 
 
@@ -276,15 +280,36 @@ def create_association(eks: Eks, parameters: Fields) -> Fields:
     ):
         message = f"Association already exists: {namespace}/{account}"
         raise in_use(message, cluster.name)
-    validation.role(parameters["roleArn"], cluster=cluster.name)
+    check_pod_role(parameters["roleArn"], cluster)
     made = associate_service_account(eks, cluster, (namespace, account), parameters["roleArn"])
     made["tags"] = validation.tags(parameters.get("tags"))
-    made.update({key: parameters[key] for key in _ASSOCIATION_OPTIONS if parameters.get(key) is not None})
+    _set_options(made, parameters, cluster)
     eks.remember("CreatePodIdentityAssociation", parameters, made)
     return {"association": shown(made)}
 
 
 _ASSOCIATION_OPTIONS = ("disableSessionTags", "targetRoleArn", "policy")
+
+
+def check_pod_role(arn: str, cluster: Cluster) -> None:
+    """A role of this account has to be there and to trust pods.eks.amazonaws.com."""
+    validation.role(arn, cluster=cluster.name)
+    if f"::{ACCOUNT}:" not in arn:
+        return
+    found = next((each for each in iam_backends[ACCOUNT]["aws"].roles.values() if each.arn == arn), None)
+    if found is None:
+        raise invalid_parameter("Role provided in the request does not exist.", cluster.name)
+    if "pods.eks.amazonaws.com" not in validation.trusted_services(found):
+        raise invalid_parameter("Trust policy of the role provided is invalid.", cluster.name)
+
+
+def _set_options(association: Fields, parameters: Fields, cluster: Cluster) -> None:
+    """What an association may have beyond its role; with a target role it has an external id for its trust policy."""
+    association.update({key: parameters[key] for key in _ASSOCIATION_OPTIONS if parameters.get(key) is not None})
+    if association.get("targetRoleArn"):
+        validation.role(association["targetRoleArn"], "target role", cluster.name)
+        place = (REGION, ACCOUNT, cluster.name, association["namespace"], association["serviceAccount"])
+        association["externalId"] = "/".join(place)
 
 
 def associate_service_account(
@@ -328,12 +353,16 @@ def list_associations(eks: Eks, parameters: Fields) -> Fields:
 
 def update_association(eks: Eks, parameters: Fields) -> Fields:
     """UpdatePodIdentityAssociation."""
+    if made := eks.remembered("UpdatePodIdentityAssociation", parameters):
+        return {"association": shown(made)}
     cluster = eks.cluster(parameters["clusterName"])
     found = _association(cluster, parameters["associationId"])
     if parameters.get("roleArn"):
-        found["roleArn"] = validation.role(parameters["roleArn"], cluster=cluster.name)
-    found.update({key: parameters[key] for key in _ASSOCIATION_OPTIONS if parameters.get(key) is not None})
+        check_pod_role(parameters["roleArn"], cluster)
+        found["roleArn"] = parameters["roleArn"]
+    _set_options(found, parameters, cluster)
     found["modifiedAt"] = eks.now
+    eks.remember("UpdatePodIdentityAssociation", parameters, found)
     return {"association": shown(found)}
 
 

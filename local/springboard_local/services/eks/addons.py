@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from typing import TYPE_CHECKING, Any
 
 import jsonschema  # type: ignore[import-untyped]  # ships no types
 import yaml
 
-from springboard_local.services.eks import access, calendar, manifests, nodegroups, updates, validation
+from springboard_local.services.eks import access, calendar, conflicts, manifests, nodegroups, updates, validation
 from springboard_local.services.eks.errors import in_use, invalid_parameter, invalid_request, not_found
 from springboard_local.services.eks.state import Addon, Cluster, Eks, Fields, paged, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from springboard_local.kubernetes.lane import ControlPlane
     from springboard_local.services.eks.state import Update
 
 SELF_MANAGED = ("vpc-cni", "kube-proxy", "coredns")
+_CONFLICT = "ConfigurationConflict"
 _POLL, _SLOWEST_POLL = 5, 60  # virtual seconds between looks at a Deployment: at first, and in the end
 
 
@@ -88,6 +93,13 @@ def _check_configuration(cluster: Cluster, kind: calendar.AddonKind, text: str |
         raise invalid_parameter(message, cluster.name, addon=kind.name) from err
 
 
+def _check_roles(cluster: Cluster, parameters: Fields) -> None:
+    if arn := parameters.get("serviceAccountRoleArn"):
+        validation.role(arn, "service account role", cluster.name)
+    for each in parameters.get("podIdentityAssociations") or []:
+        access.check_pod_role(each["roleArn"], cluster)
+
+
 # lifecycle
 
 
@@ -105,16 +117,16 @@ def create(eks: Eks, parameters: Fields) -> Fields:
     if cluster.status not in {"ACTIVE", "UPDATING"}:
         message = f"Cluster {cluster.name} is not in ACTIVE status"
         raise invalid_request(message, cluster.name, addon=name)
-    if parameters.get("namespaceConfig", {}).get("namespace", manifests.NAMESPACE) != manifests.NAMESPACE:
-        raise invalid_parameter("Only the default namespace is part of the local cloud", cluster.name, addon=name)
     version = _check_version(cluster, kind, parameters.get("addonVersion"))
     _check_configuration(cluster, kind, parameters.get("configurationValues"))
+    _check_roles(cluster, parameters)
     addon = Addon(_fields(eks, cluster, kind, version, parameters))
     cluster.addons[name] = addon
     _associate(eks, cluster, addon, parameters.get("podIdentityAssociations"))
     eks.remember("CreateAddon", parameters, addon)
     answer = shown(addon.fields)
-    _begin(eks, cluster, addon)
+    # In a creation PRESERVE is no other than NONE: there is nothing of the add-on's own to preserve.
+    _begin(eks, cluster, addon, "OVERWRITE" if parameters.get("resolveConflicts") == "OVERWRITE" else "NONE")
     return {"addon": answer}
 
 
@@ -162,27 +174,60 @@ def _seconds(eks: Eks, name: str) -> float:
         return eks.draw("eks:CreateAddon")
 
 
-def _begin(eks: Eks, cluster: Cluster, addon: Addon) -> None:
+def _failed(addon: Addon, status: str, code: str, message: str) -> None:
+    addon.fields.update(status=status, health={"issues": [{"code": code, "message": message, "resourceIds": []}]})
+
+
+def _begin(eks: Eks, cluster: Cluster, addon: Addon, mode: str) -> None:
     fault = eks.take_fault("addon", addon.name)
 
     def arrive() -> None:
         if cluster.deleted or cluster.addons.get(addon.name) is not addon or addon.status != "CREATING":
             return
         if fault:
-            addon.fields["status"] = "CREATE_FAILED"
-            addon.fields["health"] = {"issues": [{"code": fault.code, "message": fault.message, "resourceIds": []}]}
+            _failed(addon, "CREATE_FAILED", fault.code, fault.message)
             return
-        _install(cluster, addon)
+        if conflict := _install(cluster, addon, mode):
+            _failed(addon, "CREATE_FAILED", _CONFLICT, conflict)
+            return
         _judge(eks, cluster, addon)
 
     eks.after(_seconds(eks, addon.name), arrive)
 
 
-def _install(cluster: Cluster, addon: Addon) -> None:
-    addon.manifests = list(manifests.of(addon.name, addon.fields["addonVersion"], values(addon)))
+def _install(cluster: Cluster, addon: Addon, mode: str) -> str:
+    """Apply the add-on's objects; or say what conflicts, where the mode is NONE, and apply nothing."""
+    plane = cluster.plane
+    wanted = list(_manifests(cluster, addon.name, addon.fields["addonVersion"], values(addon)))
+    if plane is None:
+        return ""
+    present = [_present(plane, each) for each in wanted]
+    applied = [cluster.applied.get((each["kind"], each["metadata"]["name"])) for each in wanted]
+    if mode == "NONE":
+        found = [each for three in zip(wanted, present, applied, strict=True) for each in conflicts.found(*three)]
+        if found:
+            return (
+                "Conflicts found when trying to apply. Will not continue due to resolve conflicts mode. "
+                f"Conflicts: {', '.join(found)}"
+            )
+    addon.manifests = [
+        conflicts.preserving(*three, replicas_alone=mode != "PRESERVE") if mode != "OVERWRITE" else three[0]
+        for three in zip(wanted, present, applied, strict=True)
+    ]
     for manifest in addon.manifests:
-        if cluster.plane:
-            cluster.plane.apply(manifest)
+        plane.apply(manifest)
+        cluster.applied[manifest["kind"], manifest["metadata"]["name"]] = manifest
+    return ""
+
+
+def _present(plane: ControlPlane, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+    metadata = manifest["metadata"]
+    return plane.get(manifest["apiVersion"], manifest["kind"], metadata.get("namespace", ""), metadata["name"])
+
+
+def _manifests(cluster: Cluster, name: str, version: str, configured: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    services = ipaddress.ip_network(cluster.fields["kubernetesNetworkConfig"]["serviceIpv4Cidr"])
+    return manifests.of(name, version, configured, dns_address=str(services[10]))
 
 
 def values(addon: Addon) -> dict[str, Any]:
@@ -235,7 +280,7 @@ def install_self_managed(cluster: Cluster) -> None:
     """Install what EKS installs unasked: the objects alone, with no add-on to show."""
     for name in SELF_MANAGED:
         version = calendar.addon_kinds()[name].default(cluster.version).version
-        for manifest in manifests.of(name, version, {}):
+        for manifest in _manifests(cluster, name, version, {}):
             if cluster.plane:
                 cluster.plane.apply(manifest)
 
@@ -262,6 +307,7 @@ def update(eks: Eks, parameters: Fields) -> Fields:
         raise in_use(message, cluster.name, addon=addon.name)
     version = _check_version(cluster, kind, parameters.get("addonVersion") or addon.fields["addonVersion"])
     _check_configuration(cluster, kind, parameters.get("configurationValues"))
+    _check_roles(cluster, parameters)
     changed = updates.params(
         AddonVersion=version if version != addon.fields["addonVersion"] else None,
         ServiceAccountRoleArn=parameters.get("serviceAccountRoleArn"),
@@ -285,15 +331,19 @@ def _end_update(eks: Eks, cluster: Cluster, addon: Addon, made: Update, paramete
         return
     if updates.struck(eks, made, addon.name):
         error = made.fields["errors"][0]
-        issue = {"code": error["errorCode"], "message": error["errorMessage"], "resourceIds": []}
-        addon.fields.update(status="UPDATE_FAILED", health={"issues": [issue]})
+        _failed(addon, "UPDATE_FAILED", error["errorCode"], error["errorMessage"])
         return
+    before = dict(addon.fields)
     addon.fields["addonVersion"] = parameters["version"]
     for key in ("serviceAccountRoleArn", "configurationValues"):
         if parameters.get(key) is not None:
             addon.fields[key] = parameters[key]
-    # PRESERVE keeps what users changed in fields that the add-on does not set; server-side apply does so anyway.
-    _install(cluster, addon)
+    if conflict := _install(cluster, addon, parameters.get("resolveConflicts") or "NONE"):
+        addon.fields.clear()
+        addon.fields.update(before)
+        updates.fail(made, _CONFLICT, conflict)
+        _failed(addon, "UPDATE_FAILED", _CONFLICT, conflict)
+        return
     _judge(eks, cluster, addon)
     updates.succeed(made)
 
@@ -318,5 +368,6 @@ def _remove(eks: Eks, cluster: Cluster, addon: Addon, *, preserve: bool) -> None
     for manifest in [] if preserve else addon.manifests:
         if cluster.plane:
             cluster.plane.delete(manifest)
+        cluster.applied.pop((manifest["kind"], manifest["metadata"]["name"]), None)
     _associate(eks, cluster, addon, [])
     del cluster.addons[addon.name]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-import json
 from typing import TYPE_CHECKING, Any
 
 from moto.iam.models import iam_backends
@@ -24,13 +23,15 @@ from springboard_local.services.eks.state import Cluster, Eks, Fields, paged, sh
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+# https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html, read 2026-11-26
 LIMIT = 100  # clusters per Region
+_MOST_GROUPS = 4  # control-plane security groups of a cluster
+_MOST_CIDRS = 40  # ranges that may reach a public endpoint
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 EVERYWHERE = "0.0.0.0/0"
 _ZONES_WITHOUT_CONTROL_PLANES = {"use1-az3", "usw1-az2", "cac1-az3"}
 _NETWORK_READY = 0.25  # share of the creation time after which security group and interfaces exist
 _LAST_LOGS = 300  # seconds after the end of a cluster at which EKS writes the rest of its logs
-_NOT_HERE = ("outpostConfig", "remoteNetworkConfig")
 
 
 def create(eks: Eks, parameters: Fields, principal: str) -> Fields:
@@ -42,7 +43,6 @@ def create(eks: Eks, parameters: Fields, principal: str) -> Fields:
         raise in_use(f"Cluster already exists with name: {name}", name)
     if len(eks.clusters) >= LIMIT:
         raise limit_exceeded(f"Cluster limit exceeded: {LIMIT} clusters in this account and Region", name)
-    _refuse_unknown(parameters)
     unasked = parameters.get("bootstrapSelfManagedAddons", True)
     cluster = Cluster(_fields(eks, parameters), creator=principal, self_managed=unasked)
     eks.clusters[name] = cluster
@@ -50,20 +50,6 @@ def create(eks: Eks, parameters: Fields, principal: str) -> Fields:
     access.bootstrap(eks, cluster)
     _begin(eks, cluster)
     return {"cluster": shown(cluster.fields)}
-
-
-def _refuse_unknown(parameters: Fields) -> None:
-    for each in _NOT_HERE:
-        if parameters.get(each):
-            raise invalid_parameter(f"{each} is not part of the local cloud", parameters["name"])
-    for each in ("computeConfig", "storageConfig"):
-        if _enabled(parameters.get(each)):
-            raise invalid_parameter(f"EKS Auto Mode ({each}) is not part of the local cloud", parameters["name"])
-
-
-def _enabled(config: Fields | None) -> bool:
-    config = config or {}
-    return bool(config.get("enabled") or config.get("blockStorage", {}).get("enabled"))
 
 
 def _fields(eks: Eks, parameters: Fields) -> Fields:
@@ -101,6 +87,8 @@ def _fields(eks: Eks, parameters: Fields) -> Fields:
     }
     if not fields["encryptionConfig"]:
         del fields["encryptionConfig"]
+    # Of Auto Mode only that it is off: what asks for more has been refused before.
+    fields.update({key: parameters[key] for key in ("computeConfig", "storageConfig") if parameters.get(key)})
     return fields
 
 
@@ -108,22 +96,11 @@ def check_role(arn: str, service: str, cluster: str, nodegroup: str | None = Non
     """Refuse a role that does not exist or does not trust the service, as EKS does."""
     validation.role(arn, cluster=cluster)
     found = next((each for each in iam_backends[ACCOUNT]["aws"].roles.values() if each.arn == arn), None)
-    if found is None or service not in _trusted(found):
+    if found is None or service not in validation.trusted_services(found):
         message = (
             f"Role with arn: {arn}, could not be assumed because it does not exist or the trusted entity is not correct"
         )
         raise invalid_parameter(message, cluster, nodegroup)
-
-
-def _trusted(role: Any) -> set[str]:
-    document = role.assume_role_policy_document
-    document = json.loads(document) if isinstance(document, str) else document
-    statements = document.get("Statement", [])
-    found: set[str] = set()
-    for statement in statements if isinstance(statements, list) else [statements]:
-        services = (statement.get("Principal") or {}).get("Service", [])
-        found.update([services] if isinstance(services, str) else services)
-    return found
 
 
 def vpc_config(request: Fields, name: str) -> Fields:
@@ -133,6 +110,8 @@ def vpc_config(request: Fields, name: str) -> Fields:
     if len({subnet.availability_zone for subnet in found}) < 2:
         raise invalid_parameter("Subnets specified must be in at least two different AZs", name)
     _check_zones(found, name)
+    if len(request.get("securityGroupIds") or []) > _MOST_GROUPS:
+        raise limit_exceeded(f"A cluster can have at most {_MOST_GROUPS} control plane security groups", name)
     vpc_id = found[0].vpc_id
     config = {
         "subnetIds": list(subnet_ids),
@@ -172,6 +151,8 @@ def access_cidrs(cidrs: list[str] | None, name: str) -> list[str]:
     wrong = [each for each in cidrs or [] if not _is_network(each)]
     if wrong:
         raise invalid_parameter(f"The following CIDRs are invalid in publicAccessCidrs: {wrong}", name)
+    if len(cidrs or []) > _MOST_CIDRS:
+        raise limit_exceeded(f"A cluster can have at most {_MOST_CIDRS} public endpoint access CIDR ranges", name)
     return list(cidrs or [EVERYWHERE])
 
 
@@ -184,8 +165,6 @@ def _is_network(cidr: str) -> bool:
 
 def _network_config(request: Fields | None, name: str) -> Fields:
     request = request or {}
-    if request.get("ipFamily") == "ipv6":
-        raise invalid_parameter("ipFamily ipv6 is not part of the local cloud", name)
     cidr = request.get("serviceIpv4Cidr")
     if cidr:
         _check_service_cidr(cidr, name)

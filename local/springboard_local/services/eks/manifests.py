@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 NAMESPACE = "kube-system"
 _REGISTRY = f"602401143452.dkr.ecr.{REGION}.amazonaws.com/eks"
 _EVERYWHERE = [{"operator": "Exists"}]
-_DNS_ADDRESS = "172.20.0.10"
 
 
 def ready(node: dict[str, Any]) -> bool:
@@ -51,11 +50,11 @@ def _service_account(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": NAMESPACE}}
 
 
-def of(addon: str, version: str, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The objects of an add-on in a version with these configuration values."""
+def of(addon: str, version: str, values: dict[str, Any], *, dns_address: str) -> Iterator[dict[str, Any]]:
+    """The objects of an add-on in a version with these configuration values; the cluster's DNS has that address."""
     match addon:
         case "coredns":
-            yield from _coredns(version, values)
+            yield from _coredns(version, values, dns_address)
         case "metrics-server":
             yield from _metrics_server(version, values)
         case "aws-ebs-csi-driver":
@@ -86,7 +85,7 @@ def _daemon_set(
     yield _workload("DaemonSet", name, version, {"k8s-app": name}, pod)
 
 
-def _coredns(version: str, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _coredns(version: str, values: dict[str, Any], address: str) -> Iterator[dict[str, Any]]:
     selector = {"k8s-app": "kube-dns"}
     port = {"containerPort": 53, "name": "dns", "protocol": "UDP"}
     container = _container("coredns", version, {"cpu": "100m", "memory": "70Mi"}, ports=[port])
@@ -114,7 +113,7 @@ def _coredns(version: str, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
         },
         "spec": {
             "selector": selector,
-            "clusterIP": _DNS_ADDRESS,
+            "clusterIP": address,
             "ports": [
                 {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
                 {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53},

@@ -24,7 +24,9 @@ from springboard_local.services.eks.state import Cluster, Eks, Fields, Nodegroup
 if TYPE_CHECKING:
     from springboard_local.services.eks.state import Update
 
+# https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html, read 2026-11-26
 LIMIT = 30  # node groups per cluster
+_MOST_NODES = 450  # of one group
 PATIENCE = 1_200  # virtual seconds for which EKS waits for nodes before it gives up
 _LAUNCH = 0.1  # share of the creation time after which the Auto Scaling group exists
 _POLL = 15
@@ -66,8 +68,6 @@ def _fields(eks: Eks, cluster: Cluster, group: Nodegroup, parameters: Fields) ->
     found = network.subnets(parameters["subnets"], cluster.name)
     if not found or found[0].vpc_id != cluster.fields["resourcesVpcConfig"]["vpcId"]:
         raise invalid_parameter("Subnets are not in the VPC of the cluster", cluster.name, name)
-    if parameters.get("remoteAccess"):
-        raise invalid_parameter("remoteAccess is not part of the local cloud", cluster.name, name)
     template = _template(cluster, group, parameters)
     types, ami_type = _instance_types(cluster, parameters, template)
     version = _version(cluster, name, parameters.get("version"))
@@ -90,7 +90,7 @@ def _fields(eks: Eks, cluster: Cluster, group: Nodegroup, parameters: Fields) ->
         "taints": [_taint(cluster, name, each) for each in parameters.get("taints") or []],
         "health": {"issues": []},
         "updateConfig": _update_config(cluster, name, parameters.get("updateConfig")),
-        "nodeRepairConfig": {"enabled": False, **(parameters.get("nodeRepairConfig") or {})},
+        "nodeRepairConfig": _repair_config(cluster, name, parameters.get("nodeRepairConfig")),
         "tags": validation.tags(parameters.get("tags")),
     }
     if template:
@@ -197,6 +197,8 @@ def _release(cluster: Cluster, name: str, version: str, release: str | None) -> 
 def _scaling(cluster: Cluster, name: str, config: Fields | None) -> Fields:
     scaling = {"minSize": 1, "maxSize": 2, "desiredSize": 2, **(config or {})}
     low, high, desired = scaling["minSize"], scaling["maxSize"], scaling["desiredSize"]
+    if high > _MOST_NODES:
+        raise limit_exceeded(f"A nodegroup can have at most {_MOST_NODES} nodes", cluster.name)
     if low > high:
         raise invalid_parameter("minSize can't be greater than maxSize", cluster.name, name)
     if desired < low:
@@ -232,6 +234,18 @@ def _update_config(cluster: Cluster, name: str, config: Fields | None) -> Fields
         config.setdefault("maxUnavailable", 1)
     if config.get("maxUnavailable", 1) > 100:
         raise invalid_parameter("maxUnavailable cannot be more than 100", cluster.name, name)
+    return config
+
+
+def _repair_config(cluster: Cluster, name: str, config: Fields | None) -> Fields:
+    config = {"enabled": False, **(config or {})}
+    for number, percentage in (
+        ("maxUnhealthyNodeThresholdCount", "maxUnhealthyNodeThresholdPercentage"),
+        ("maxParallelNodesRepairedCount", "maxParallelNodesRepairedPercentage"),
+    ):
+        if number in config and percentage in config:
+            message = f"Node repair config can have only one of {number} and {percentage}"
+            raise invalid_parameter(message, cluster.name, name)
     return config
 
 
@@ -414,7 +428,9 @@ def update_config(eks: Eks, parameters: Fields) -> Fields:
             TaintsToRemove=(parameters.get("taints") or {}).get("removeTaints"),
             MaxUnavailable=after.get("updateConfig", {}).get("maxUnavailable"),
             MaxUnavailablePercentage=after.get("updateConfig", {}).get("maxUnavailablePercentage"),
+            UpdateStrategy=after.get("updateConfig", {}).get("updateStrategy"),
             NodeRepairEnabled=after.get("nodeRepairConfig", {}).get("enabled"),
+            NodeRepairConfig=after.get("nodeRepairConfig"),
         ),
         nodegroup=group.name,
     )
@@ -435,7 +451,8 @@ def _after(cluster: Cluster, group: Nodegroup, parameters: Fields) -> Fields:
     if parameters.get("updateConfig"):
         after["updateConfig"] = _update_config(cluster, group.name, parameters["updateConfig"])
     if parameters.get("nodeRepairConfig"):
-        after["nodeRepairConfig"] = {**fields["nodeRepairConfig"], **parameters["nodeRepairConfig"]}
+        wanted = {"enabled": fields["nodeRepairConfig"]["enabled"], **parameters["nodeRepairConfig"]}
+        after["nodeRepairConfig"] = _repair_config(cluster, group.name, wanted)
     if labels := parameters.get("labels"):
         added = _labels(cluster, group.name, labels.get("addOrUpdateLabels") or {})
         removed = set(labels.get("removeLabels") or [])

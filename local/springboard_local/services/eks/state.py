@@ -120,6 +120,9 @@ class Cluster:
     refresh: Fields | None = None
     upgraded: tuple[str, datetime] | None = None  # the version before the last upgrade in place, and when
     network_interfaces: list[str] = field(default_factory=list)
+    applied: dict[tuple[str, str], Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # by kind and name: add-ons' objects
     self_managed: bool = True  # whether EKS installs vpc-cni, kube-proxy and coredns unasked
     deleted: bool = False
 

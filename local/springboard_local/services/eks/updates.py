@@ -103,16 +103,14 @@ def cancel(eks: Eks, parameters: Fields) -> Fields:
     raise invalid_request(message, parameters["name"])
 
 
-def _idle(cluster: Cluster) -> None:
-    """Refuse while the control plane is not ACTIVE or another update of it runs."""
-    if any(each.running and not each.nodegroup and not each.addon for each in cluster.updates):
-        message = f"Cannot {_WORD} because cluster {cluster.name} currently has an update in progress"
-        raise in_use(message, cluster.name)
+def _idle(cluster: Cluster, kind: str) -> None:
+    """Refuse an update of a kind while the control plane is not ACTIVE or another update of it runs."""
+    for each in cluster.updates:
+        if each.running and not each.nodegroup and not each.addon:
+            message = f"Cannot {kind} because cluster {cluster.name} currently has update {each.id} in progress"
+            raise in_use(message, cluster.name)
     if cluster.status != "ACTIVE":
         raise invalid_request(f"Cluster is not in ACTIVE status: {cluster.status}", cluster.name)
-
-
-_WORD = "UpdateCluster"
 
 
 # the version
@@ -124,7 +122,7 @@ def update_version(eks: Eks, parameters: Fields) -> Fields:
         return {"update": shown(made.fields)}
     cluster = eks.cluster(parameters["name"])
     version = parameters["version"]
-    _idle(cluster)
+    _idle(cluster, "VersionUpdate")
     try:
         step = calendar.minor(version) - calendar.minor(cluster.version)
     except ValueError as err:
@@ -215,15 +213,13 @@ def update_config(eks: Eks, parameters: Fields) -> Fields:
         return {"update": shown(made.fields)}
     cluster = eks.cluster(parameters["name"])
     asked = [key for key in _CHANGES if parameters.get(key) is not None]
-    unknown = [key for key in _NOT_HERE if parameters.get(key) is not None]
-    if unknown:
-        raise invalid_parameter(f"{', '.join(unknown)}: not part of the local cloud", cluster.name)
     if not asked:
         raise invalid_parameter("No changes needed for the cluster config provided", cluster.name)
     if len(asked) > 1:
         raise invalid_parameter("Only one type of update can be allowed.", cluster.name)
-    _idle(cluster)
-    kind, changed, apply = _CHANGES[asked[0]](cluster, parameters[asked[0]])
+    kind = _kind(asked[0], parameters[asked[0]])
+    _idle(cluster, kind)
+    changed, apply = _CHANGES[asked[0]](cluster, parameters[asked[0]])
     made = begin(eks, cluster, kind, changed)
     eks.remember("UpdateClusterConfig", parameters, made)
     cluster.fields["status"] = "UPDATING"
@@ -245,7 +241,26 @@ def _end_config(eks: Eks, cluster: Cluster, update: Update, apply: Callable[[], 
     succeed(update)
 
 
-type _Change = tuple[str, list[Fields], Callable[[], None]]
+_KINDS = {
+    "logging": "LoggingUpdate",
+    "accessConfig": "AccessConfigUpdate",
+    "upgradePolicy": "UpgradePolicyUpdate",
+    "zonalShiftConfig": "ZonalShiftConfigUpdate",
+    "deletionProtection": "DeletionProtectionUpdate",
+    "controlPlaneScalingConfig": "ControlPlaneScalingConfigUpdate",
+}
+
+
+def _kind(asked: str, wanted: Any) -> str:
+    """The type of the update that a member of the request makes."""
+    if asked != "resourcesVpcConfig":
+        return _KINDS[asked]
+    if wanted.get("controlPlaneEgressMode") is not None:
+        return "ControlPlaneEgressUpdate"
+    return "VpcConfigUpdate" if any(wanted.get(key) is not None for key in _NETWORK_KEYS) else "EndpointAccessUpdate"
+
+
+type _Change = tuple[list[Fields], Callable[[], None]]
 
 
 def _same(cluster: Cluster, what: str) -> None:
@@ -256,15 +271,18 @@ def _change_logging(cluster: Cluster, wanted: Fields) -> _Change:
     after = clusters.logging_config(wanted, cluster.fields["logging"])
     if after == cluster.fields["logging"]:
         raise invalid_parameter("No changes needed for the logging config provided", cluster.name)
-    return "LoggingUpdate", params(ClusterLogging=wanted), lambda: cluster.fields.update(logging=after)
+    return params(ClusterLogging=wanted), lambda: cluster.fields.update(logging=after)
 
 
 def _change_vpc(cluster: Cluster, wanted: Fields) -> _Change:
-    network_keys = [key for key in ("subnetIds", "securityGroupIds") if wanted.get(key) is not None]
+    network_keys = [key for key in _NETWORK_KEYS if wanted.get(key) is not None]
     access_keys = [key for key in _ACCESS_PARAMS if wanted.get(key) is not None]
-    if network_keys and access_keys:
+    mode = wanted.get("controlPlaneEgressMode")
+    if sum(map(bool, (network_keys, access_keys, mode))) > 1:
         raise invalid_parameter("Only one type of update can be allowed.", cluster.name)
     present = cluster.fields["resourcesVpcConfig"]
+    if mode is not None:
+        return _change_egress(cluster, present, mode)
     after = _vpc_after(cluster, present, wanted) if network_keys else _access_after(cluster, present, wanted)
     if after == present:
         _same(cluster, _access_words(present))
@@ -279,11 +297,19 @@ def _change_vpc(cluster: Cluster, wanted: Fields) -> _Change:
 
     if network_keys:
         shown_params = params(Subnets=wanted.get("subnetIds"), SecurityGroups=wanted.get("securityGroupIds"))
-        return "VpcConfigUpdate", shown_params, apply
+        return shown_params, apply
     shown_params = params(**{_ACCESS_PARAMS[key]: wanted[key] for key in access_keys})
-    return "EndpointAccessUpdate", shown_params, apply
+    return shown_params, apply
 
 
+def _change_egress(cluster: Cluster, present: Fields, mode: str) -> _Change:
+    if mode == present["controlPlaneEgressMode"]:
+        _same(cluster, f"controlPlaneEgressMode: {mode}")
+    changed = params(ControlPlaneEgressMode=mode)
+    return changed, lambda: present.update(controlPlaneEgressMode=mode)
+
+
+_NETWORK_KEYS = ("subnetIds", "securityGroupIds")
 _ACCESS_PARAMS = {
     "endpointPublicAccess": "EndpointPublicAccess",
     "endpointPrivateAccess": "EndpointPrivateAccess",
@@ -328,21 +354,17 @@ def _change_access(cluster: Cluster, wanted: Fields) -> _Change:
         raise invalid_parameter(f"Unsupported authentication mode update from {present} to {mode}", cluster.name)
     if order.index(mode) - order.index(present) != 1:
         raise invalid_parameter(f"Unsupported authentication mode update from {present} to {mode}", cluster.name)
-    return (
-        "AccessConfigUpdate",
-        params(AuthenticationMode=mode),
-        lambda: cluster.fields["accessConfig"].update(authenticationMode=mode),
-    )
+    return params(AuthenticationMode=mode), lambda: cluster.fields["accessConfig"].update(authenticationMode=mode)
 
 
-def _simple(key: str, kind: str, param: str) -> Callable[[Cluster, Any], _Change]:
+def _simple(key: str, param: str) -> Callable[[Cluster, Any], _Change]:
     def change(cluster: Cluster, wanted: Any) -> _Change:
         present = cluster.fields[key]
         after = {**present, **wanted} if isinstance(wanted, dict) else wanted
         if after == present:
             _same(cluster, f"{key}: {json.dumps(wanted)}")
         shown_value = wanted.get("supportType", wanted) if isinstance(wanted, dict) else wanted
-        return kind, params(**{param: shown_value}), lambda: cluster.fields.update({key: after})
+        return params(**{param: shown_value}), lambda: cluster.fields.update({key: after})
 
     return change
 
@@ -351,30 +373,24 @@ _CHANGES: dict[str, Callable[[Cluster, Any], _Change]] = {
     "resourcesVpcConfig": _change_vpc,
     "logging": _change_logging,
     "accessConfig": _change_access,
-    "upgradePolicy": _simple("upgradePolicy", "UpgradePolicyUpdate", "UpgradePolicy"),
-    "zonalShiftConfig": _simple("zonalShiftConfig", "ZonalShiftConfigUpdate", "ZonalShiftConfig"),
-    "deletionProtection": _simple("deletionProtection", "DeletionProtectionUpdate", "DeletionProtection"),
-    "controlPlaneScalingConfig": _simple("controlPlaneScalingConfig", "ControlPlaneScalingConfigUpdate", "UpdatedTier"),
+    "upgradePolicy": _simple("upgradePolicy", "UpgradePolicy"),
+    "zonalShiftConfig": _simple("zonalShiftConfig", "ZonalShiftConfig"),
+    "deletionProtection": _simple("deletionProtection", "DeletionProtection"),
+    "controlPlaneScalingConfig": _simple("controlPlaneScalingConfig", "UpdatedTier"),
 }
-_NOT_HERE = (
-    "computeConfig",
-    "kubernetesNetworkConfig",
-    "storageConfig",
-    "remoteNetworkConfig",
-    "kubeApiServerConfig",
-    "kubeSchedulerConfig",
-    "kubeControllerManagerConfig",
-)
 
 
 def associate_encryption(eks: Eks, parameters: Fields) -> Fields:
     """AssociateEncryptionConfig: once, and for good."""
+    if made := eks.remembered("AssociateEncryptionConfig", parameters):
+        return {"update": shown(made.fields)}
     cluster = eks.cluster(parameters["clusterName"])
-    _idle(cluster)
+    _idle(cluster, "AssociateEncryptionConfig")
     if cluster.fields.get("encryptionConfig"):
         raise invalid_parameter("Encryption is already enabled for this cluster", cluster.name)
     config = clusters.encryption_config(parameters["encryptionConfig"], cluster.name)
     made = begin(eks, cluster, "AssociateEncryptionConfig", params(EncryptionConfig=config))
+    eks.remember("AssociateEncryptionConfig", parameters, made)
     cluster.fields["status"] = "UPDATING"
     seconds = eks.draw("eks:UpdateClusterConfig")
     eks.after(seconds, lambda: _end_config(eks, cluster, made, lambda: cluster.fields.update(encryptionConfig=config)))
