@@ -5,6 +5,7 @@ moto's tables have no lock: two conditional writes at once could both win.
 
 from __future__ import annotations
 
+import base64
 import copy
 import functools
 import threading
@@ -58,6 +59,7 @@ def install(cloud: Cloud) -> None:
     for handler in (responses.DynamoHandler, stream_responses.DynamoDBStreamsHandler):
         _mending.replace(handler, call_action=_guarded(handler.call_action))
     _mending.replace(table_module.StreamShard, add=_add_to_stream)
+    _mending.replace(models.DynamoType, __deepcopy__=_copied, to_regular_json=_plain)
     _mending.replace(BaseJSONSerializer, _serialize_type_structure=_structure(BaseJSONSerializer))
 
 
@@ -85,6 +87,33 @@ def _structure(serializer: Any) -> Callable[..., None]:
             self._serialize(wrapper, inner, shape.members[member], member)
 
     return serialize
+
+
+def _copied(self: Any, _memo: dict[int, Any] | None = None) -> Any:
+    """A copy of an attribute value: a tree, whose leaves never change, needs no memory of what was copied.
+
+    The record is one deep item, copied several times by each write.
+    """
+    made = self.__class__.__new__(self.__class__)
+    made.type, value = self.type, self.value
+    if isinstance(value, dict):
+        value = {key: _copied(each) for key, each in value.items()}
+    elif isinstance(value, list):
+        value = [each if isinstance(each, str | bytes) else _copied(each) for each in value]
+    made.value = value
+    return made
+
+
+def _plain(self: Any) -> dict[str, Any]:
+    """An attribute value as JSON; moto copies the whole of it anew at every depth."""
+    value = self.value
+    if isinstance(value, dict):
+        value = {key: _plain(each) for key, each in value.items()}
+    elif isinstance(value, list):
+        value = [each if isinstance(each, str | bytes) else _plain(each) for each in value]
+    elif self.is_binary() and isinstance(value, str):
+        value = base64.b64decode(value)
+    return {self.type: value}
 
 
 def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
