@@ -97,12 +97,14 @@ def normalised(resources: Sequence[Resource], name: str, uid: str) -> dict[str, 
         text = _IDS.sub(lambda found: ids.get(found[0], found[1]), text)
         text = re.sub(rf"({re.escape(name)}(?:-[a-z-]+)?)-[a-z2-7]{{8}}\b", r"\1-HASH", text.replace(uid, "UID"))
         text = re.sub(r"eks-([a-z0-9-]+)-[0-9a-f]{8}-[0-9a-f-]{27}", r"eks-\1-UUID", text)
+        text = re.sub(r"\bat\([0-9T:-]+\)", "at(TIME)", text)
         return words.sub("NAME", text)
 
-    return {
-        told(str(each)): told(json.dumps([each.state, each.settings], sort_keys=True, default=str))
-        for each in resources
-    }
+    def sorted_again(settings: Any) -> str:
+        # Lists were in the order of ids.
+        return json.dumps(settled(json.loads(told(json.dumps(settings, default=str)))), sort_keys=True)
+
+    return {told(str(each)): f"{each.state} {sorted_again(each.settings)}" for each in resources}
 
 
 def settled(settings: Any) -> Any:

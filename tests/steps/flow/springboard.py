@@ -91,6 +91,8 @@ class Springboard:
         self.cloud = cloud
         self.clock = clock
         self.outputs = outputs
+        self.functions = frozenset(cloud.settings.extra["handlers"])
+        self.kubernetes: stack.KubernetesFaults = cloud.settings.extra["kubernetes faults"]
         self._mark = 0
 
     # The API
@@ -175,16 +177,15 @@ class Springboard:
         """Count calls from here."""
         self._mark = max((call.number for call in self.cloud.pipeline.calls()), default=0)
 
+    def recorded(self) -> list[Record]:
+        """What the functions have asked for since."""
+        made = self.cloud.pipeline.calls()
+        role = f"assumed-role/{stack.STACK}-"
+        return [call for call in made if call.number > self._mark and not call.internal and role in call.principal]
+
     def calls(self) -> list[Record]:
         """What the functions have asked of AWS since, Springboard's own means left out."""
-        return [
-            call
-            for call in self.cloud.pipeline.calls()
-            if call.number > self._mark
-            and not call.internal
-            and call.service not in OWN
-            and f"assumed-role/{stack.STACK}-" in call.principal
-        ]
+        return [call for call in self.recorded() if call.service not in OWN]
 
     def mutating(self) -> list[str]:
         """Those that may have changed something."""

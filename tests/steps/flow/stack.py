@@ -10,7 +10,7 @@ import importlib
 import io
 import json
 import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, override
 from weakref import WeakKeyDictionary
 
 from springboard.runtime import Handler, Settings, World
@@ -20,6 +20,7 @@ from tests.template import source
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from springboard.kube.client import Kubernetes
     from springboard_local.clock import ManualClock
     from springboard_local.cloud import LocalCloud
 
@@ -42,7 +43,8 @@ def deploy(cloud: LocalCloud, clock: ManualClock) -> dict[str, str]:
     ecr.seed(cloud, seeds.images(source.ROOT / "examples"))
     cloud.client("route53").create_hosted_zone(Name=BASE_DOMAIN, CallerReference="flow")
     _upload(cloud)
-    cloud.settings.extra["handlers"].update(_handlers())
+    faults = cloud.settings.extra["kubernetes faults"] = KubernetesFaults()
+    cloud.settings.extra["handlers"].update(_handlers(faults))
     stacks = cloud.client("cloudformation")
     stacks.create_stack(
         StackName=STACK,
@@ -77,18 +79,83 @@ def _upload(cloud: LocalCloud) -> None:
         s3.put_object(Bucket=BUCKET, Key=name, Body=body)
 
 
-def _handlers() -> dict[str, Callable[[Any, Any], Any]]:
+class KubernetesFaults:
+    """Deaths of WorkloadFunction around its mutating calls to Kubernetes, which no pipeline of AWS sees."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []  # PATCH /api/v1/namespaces/shop
+        self.struck = 0
+        self._deaths: list[list[Any]] = []  # [calls to let pass, "kill-before" or "kill-after"]
+
+    def kill(self, moment: str, skip: int) -> None:
+        """Let the function die around the next mutating call but `skip`."""
+        self._deaths.append([skip, moment])
+
+    def clear(self) -> None:
+        """Forget the calls, and what was to come."""
+        self.calls.clear()
+        self._deaths.clear()
+        self.struck = 0
+
+    def around(self, call: str, act: Callable[[], Any]) -> Any:
+        """Make a call, if the function lives to make it, and tell of it if it lives on."""
+        from springboard_local.services.lambda_.errors import WorkerKilled  # noqa: PLC0415 - beside moto, as above
+
+        self.calls.append(call)
+        due = next((each for each in self._deaths if each[0] <= 0), None)
+        for each in self._deaths:
+            each[0] -= 1
+        if due is None:
+            return act()
+        self._deaths.remove(due)
+        self.struck += 1
+        if due[1] == "kill-after":
+            act()
+        raise WorkerKilled
+
+
+class _Kubernetes:
+    """A cluster's API whose caller may die."""
+
+    def __init__(self, real: Kubernetes, faults: KubernetesFaults) -> None:
+        self._real = real
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def apply(self, path: str, manifest: dict[str, Any], **options: Any) -> dict[str, Any]:
+        applied: dict[str, Any] = self._faults.around(
+            f"PATCH {path}", lambda: self._real.apply(path, manifest, **options)
+        )
+        return applied
+
+    def delete(self, path: str) -> None:
+        self._faults.around(f"DELETE {path}", lambda: self._real.delete(path))
+
+
+class _World(World):
+    """A container's world, but for what stands between it and Kubernetes."""
+
+    faults: KubernetesFaults
+
+    @override
+    def kubernetes(self, cluster: str, endpoint: str, certificate_authority: str) -> Any:
+        return _Kubernetes(super().kubernetes(cluster, endpoint, certificate_authority), self.faults)
+
+
+def _handlers(faults: KubernetesFaults) -> dict[str, Callable[[Any, Any], Any]]:
     """By function name, for Lambda in this process."""
     functions = source.resources("AWS::Serverless::Function")
     return {
         each["Properties"]["FunctionName"]["Fn::Sub"].replace("${Prefix}", STACK): _in_a_world_of_its_own(
-            each["Properties"]["Handler"]
+            each["Properties"]["Handler"], faults
         )
         for each in functions.values()
     }
 
 
-def _in_a_world_of_its_own(path: str) -> Callable[[Any, Any], Any]:
+def _in_a_world_of_its_own(path: str, faults: KubernetesFaults) -> Callable[[Any, Any], Any]:
     """What a container has: the function's settings, and clients with the function's role."""
     module, _, name = path.rpartition(".")
     handler = getattr(importlib.import_module(module), name)
@@ -98,7 +165,9 @@ def _in_a_world_of_its_own(path: str) -> Callable[[Any, Any], Any]:
     def run(event: dict[str, Any], context: Any) -> Mapping[str, Any]:
         if context.session not in worlds:
             variables = {**context.environment, "AWS_REGION": "eu-west-1"}
-            worlds[context.session] = World(Settings.read(variables), context.session, context.endpoint)
+            made = _World(Settings.read(variables), context.session, context.endpoint)
+            made.faults = faults
+            worlds[context.session] = made
         return handler.run(worlds[context.session], event)
 
     return run
