@@ -89,6 +89,7 @@ class Step:
     ended_at: datetime | None = None
     error: str = ""
     remedy: str = ""
+    not_before: datetime | None = None  # an earlier look would mislead, a killed handler's retry too
 
 
 @dataclass(frozen=True)

@@ -47,3 +47,4 @@ def springboard(deployed: Springboard) -> Iterator[Springboard]:
     assert isinstance(deployed.cloud.latency, Latencies)
     deployed.cloud.latency.slow.clear()
     deployed.cloud.pipeline.clear_faults()
+    deployed.kubernetes.clear()

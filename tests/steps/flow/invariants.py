@@ -16,6 +16,8 @@ from tests.steps.flow.inventory import inventory, pages
 from tests.steps.flow.owned import owned
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.steps.flow.owned import Resource
     from tests.steps.flow.springboard import Springboard, Status
 
@@ -201,7 +203,7 @@ def item(springboard: Springboard, pk: str, sk: str) -> dict[str, Any]:
     return found
 
 
-def explained(found: dict[str, str], wanted: dict[str, str]) -> str:
+def explained(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
     """Two normalised accounts, and what differs."""
     lines = [f"missing: {each}" for each in sorted(wanted.keys() - found.keys())]
     lines += [f"too much: {each}" for each in sorted(found.keys() - wanted.keys())]

@@ -60,7 +60,7 @@ def kill(springboard: Springboard, moment: Moment, call: str, function: str = "*
     """Let a function die around one call: ec2:CreateSecurityGroup."""
     service, _, operation = call.partition(":")
     return springboard.cloud.pipeline.inject(
-        Rule(service, moment, operation, f"*/{stack.STACK}-{function}", skip=skip, times=1)
+        Rule(service, moment, operation, f"*/{stack.STACK}-{function}", mutating=True, skip=skip, times=1)
     )
 
 

@@ -146,6 +146,16 @@ def test_the_time_of_the_transition_moves_when_the_status_does_and_not_with_the_
     assert steps(record)["EnsureCluster"].started_at == NOW
 
 
+def test_f4_a_handler_killed_after_it_said_when_to_look_again_does_not_look_sooner() -> None:
+    record = Record(environment())
+    late = Scripted(Waiting("log group", "EKS may write it anew", 960, strictly=True))
+    assert run(late, record) == {"ready": False, "retryAfter": 960}
+    retried = Scripted(Ready("Gone"))
+    assert run(retried, record, replace(TASK, now=NOW + timedelta(seconds=2))) == {"ready": False, "retryAfter": 958}
+    assert retried.looks == 0
+    assert run(retried, record, replace(TASK, now=NOW + timedelta(seconds=960)))["ready"]
+
+
 # What is remembered
 
 

@@ -466,7 +466,8 @@ def _removed(observed: Observed) -> Verdict:
     if observed.log_group is not None and observed.log_group.ours:
         return Waiting("cluster", "the log group is still there", _UPDATE_POLL)
     if not observed.looked_again:
-        return Waiting("log group", "EKS may write it anew for a quarter of an hour; one more look follows", _LATE_LOOK)
+        reason = "EKS may write it anew for a quarter of an hour; one more look follows"
+        return Waiting("log group", reason, _LATE_LOOK, strictly=True)
     return Ready("Gone")
 
 

@@ -73,6 +73,7 @@ class Waiting:
     on: str
     reason: str
     after: int = 0  # seconds until the next look; 0: the component's pace
+    strictly: bool = False  # a look before that would mislead: there is none, though the handler be killed and retried
 
 
 @dataclass(frozen=True)

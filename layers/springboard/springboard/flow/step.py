@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from springboard.components.contract import Failed, Ready, Waiting
@@ -40,6 +42,9 @@ def run(world: World, component: Component, row: Row, task: Task) -> dict[str, A
     before = environment.operation.steps.get(name(row, task)) if environment.operation else None
     if before is not None and before.ended_at is not None and not before.error and not task.again:
         return {"ready": True, "retryAfter": 0}  # done in this operation: a loop over several components asks again
+    if before is not None and before.not_before is not None and task.now < before.not_before:
+        # It was said when the next look comes; this is the retry of a handler that was killed after it had said so.
+        return {"ready": False, "retryAfter": ceil((before.not_before - task.now).total_seconds())}
     step = before or Step(name(row, task), task.now)
     if before is None or before.error:
         step = Step(step.name, step.started_at)
@@ -54,7 +59,8 @@ def run(world: World, component: Component, row: Row, task: Task) -> dict[str, A
         step.name,
         step.started_at,
         None if isinstance(outcome.verdict, Waiting) else task.now,
-        *((outcome.verdict.cause, outcome.verdict.remedy) if isinstance(outcome.verdict, Failed) else ()),
+        *((outcome.verdict.cause, outcome.verdict.remedy) if isinstance(outcome.verdict, Failed) else ("", "")),
+        _not_before(outcome, task),
     )
     if (ended, condition, dict(outcome.learned)) != (
         before,
@@ -76,6 +82,11 @@ def run(world: World, component: Component, row: Row, task: Task) -> dict[str, A
             raise UnavailableError(f"{step.name} waits for {on}: {reason}")
         case _:
             return {"ready": outcome.ready, "retryAfter": outcome.retry_after}
+
+
+def _not_before(outcome: Outcome, task: Task) -> datetime | None:
+    strictly = isinstance(outcome.verdict, Waiting) and outcome.verdict.strictly
+    return task.now + timedelta(seconds=outcome.retry_after) if strictly else None
 
 
 def observe(

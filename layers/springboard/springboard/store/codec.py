@@ -75,6 +75,7 @@ def step_to_json(step: Step) -> Json:
             "endedAt": _time(step.ended_at),
             "error": step.error or None,
             "remedy": step.remedy or None,
+            "notBefore": _time(step.not_before),
         }
     )
 
@@ -87,6 +88,7 @@ def step_from_json(value: Json) -> Step:
         ended_at=_moment(value.get("endedAt")),
         error=value.get("error", ""),
         remedy=value.get("remedy", ""),
+        not_before=_moment(value.get("notBefore")),
     )
 
 
