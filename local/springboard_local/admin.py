@@ -7,12 +7,14 @@ import importlib
 import json
 import logging
 import os
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, unquote
 
 from springboard_local import clock as clocks
-from springboard_local.pipeline import Pipeline, Rule
+from springboard_local.faults import Fault
+from springboard_local.pipeline import KINDS, Pipeline, Record, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,11 +79,11 @@ class Admin:
             case "GET", ["faults"]:
                 return [rule.describe() for rule in self._cloud.pipeline.faults()]
             case "POST", ["faults"]:
-                return self._cloud.pipeline.inject(_rule(body)).describe()
+                return self._fault(body).describe()
             case "DELETE", ["faults"]:
                 return self._cloud.pipeline.clear_faults()
             case "DELETE", ["faults", number] if number.isdigit():
-                return self._cloud.pipeline.clear_faults(int(number))
+                return self._clear_fault(int(number))
             case "GET", ["clock"]:
                 return self._clock()
             case "POST", ["clock"]:
@@ -101,13 +103,33 @@ class Admin:
 
     def _calls(self, query: Query) -> list[dict[str, Any]]:
         """Calls whose fields match all filters (globs); `after` a number, `limit` to the last so many."""
-        after, limit = int(query.pop("after", "0")), int(query.pop("limit", "1000000"))
-        calls = [asdict(call) for call in self._cloud.pipeline.calls() if call.number > after]
+        after, limit = _number(query, "after", 0), _number(query, "limit", 1_000_000)
+        if unknown := set(query) - _CALL:
+            raise Refused(400, f"A call has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(_CALL))}.")
+        calls = [call for call in self._cloud.pipeline.calls() if call.number > after]
         for name, pattern in query.items():
-            if calls and name not in calls[0]:
-                raise Refused(400, f"A call has no {name}.")
-            calls = [call for call in calls if fnmatch.fnmatchcase(_text(call[name]), pattern)]
-        return calls[-limit:]
+            calls = [call for call in calls if fnmatch.fnmatchcase(_text(getattr(call, name)), pattern)]
+        return [asdict(call) for call in calls[len(calls) - min(limit, len(calls)) :]]
+
+    def _fault(self, body: dict[str, Any]) -> Fault:
+        if body.get("kind") not in LIFECYCLE_KINDS:
+            return self._cloud.pipeline.inject(_made(Rule, body, {*KINDS, *LIFECYCLE_KINDS}))
+        from springboard_local.services import eks  # noqa: PLC0415
+        from springboard_local.services.eks.faults import LifecycleFault  # noqa: PLC0415
+
+        if body.get("service", "eks") != "eks":
+            raise Refused(400, f"{body['kind']} is a fault of eks, not of {body['service']}.")
+        if body["kind"] == "health" and "resource" not in body:
+            raise Refused(400, "Give resource: cluster, nodegroup or addon.")
+        try:
+            return eks.inject(_made(LifecycleFault, body, LIFECYCLE_KINDS))
+        except LookupError as error:
+            raise Refused(404, f"There is {error}.") from error
+
+    def _clear_fault(self, number: int) -> None:
+        if all(fault.number != number for fault in self._cloud.pipeline.faults()):
+            raise Refused(404, f"There is no fault {number}.")
+        self._cloud.pipeline.clear_faults(number)
 
     def _clock(self) -> dict[str, Any]:
         return {"now": clocks.iso(self._cloud.clock.now()), "speed": self._cloud.clock.speed}
@@ -164,18 +186,45 @@ def _json(environ: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-_SETTABLE = {each.name for each in fields(Rule)} - {"number", "matched", "struck"}
+LIFECYCLE_KINDS = {"health", "update"}  # of services/eks
+_COUNTED = {"number", "matched", "struck"}
+_CALL = {each.name for each in fields(Record)}
 
 
-def _rule(body: dict[str, Any]) -> Rule:
-    unknown = set(body) - _SETTABLE
-    if unknown:
-        raise Refused(400, f"A fault has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(_SETTABLE))}.")
+def _made[Made: Fault](kind: type[Made], body: dict[str, Any], kinds: set[str]) -> Made:
+    """The fault that a body describes; whatever is wrong with it is named."""
+    settable = {each.name: each for each in fields(kind) if each.name not in _COUNTED}
+    if unknown := set(body) - set(settable):
+        raise Refused(400, f"A fault has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(settable))}.")
+    if body.get("kind") not in kinds:
+        raise Refused(400, f"kind is one of {', '.join(sorted(kinds))}, not {body.get('kind')}")
+    for name, value in body.items():
+        wanted = str(settable[name].type)
+        types = _VALUES.get(wanted.removesuffix(" | None"), (str,))
+        optional = value is None and wanted.endswith("None")
+        if not optional and (not isinstance(value, types) or (isinstance(value, bool) and types != (bool,))):
+            raise Refused(400, f"{name} is of type {wanted}, which {value!r} is not.")
+    needed = {name for name, each in settable.items() if each.default is each.default_factory is MISSING}
+    if missing := needed - set(body):
+        raise Refused(400, f"Give {', '.join(sorted(missing))}.")
     try:
-        return Rule(**body)
-    except (TypeError, ValueError) as error:
+        return kind(**body)
+    except ValueError as error:
         raise Refused(400, str(error)) from error
 
 
+# The JSON values that a field of that annotation takes.
+_VALUES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "list[str]": (list,)}
+
+
+def _number(query: Query, name: str, default: int) -> int:
+    value = query.pop(name, str(default))
+    if not value.isdigit():
+        raise Refused(400, f"{name} is a number, which {value!r} is not.")
+    return int(value)
+
+
 def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return json.dumps(value, default=str)
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -11,16 +11,16 @@ import fnmatch
 import itertools
 import json
 import logging
-import random
 import re
 import threading
+import time
 from collections import OrderedDict, deque
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 from moto.core.exceptions import ServiceException
 from moto.core.model import OperationModel
@@ -33,6 +33,8 @@ from moto.utilities.aws_headers import gen_amzn_requestid_long
 from werkzeug.datastructures import Headers
 
 from springboard_local.clock import iso
+from springboard_local.faults import Fault
+from springboard_local.redaction import Redaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -52,6 +54,8 @@ _APIS = {
 }
 # IAM's prefixes, where they are not the signing name.
 _IAM_PREFIXES = {"monitoring": "cloudwatch", "tagging": "tag"}
+# Further APIs of botocore's that one of IAM's prefixes covers.
+_MORE_APIS = {"dynamodb": ("dynamodbstreams",), "apigateway": ("apigatewayv2",)}
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 _READS = re.compile(r"^(Get|List|Describe|Head|BatchGet|Lookup|Search|Simulate|Test|Query$|Scan$|TransactGet|Filter)")
 _READ_OPERATIONS = {
@@ -114,6 +118,8 @@ class Call:
     principal: str = ""  # ARN; filled by authorize
     status: int = 0
     error: str | None = None
+    message: str | None = None  # of an error
+    fault: int | None = None  # the number of the injected fault that struck
 
     @cached_property
     def parameters(self) -> Mapping[str, Any]:
@@ -137,7 +143,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Record:
-    """What is kept of a call: no parameters, no headers, no bodies."""
+    """What is kept of a call: what it asked without its secrets, and how that ended; no headers, no bodies."""
 
     number: int
     time: str
@@ -147,8 +153,12 @@ class Record:
     principal: str
     mutating: bool
     internal: bool
-    status: int
+    status: int  # 0: the connection ended without an answer
     error: str | None
+    message: str | None  # of an error
+    milliseconds: float  # real ones
+    fault: int | None  # the number of the injected fault that struck
+    parameters: Mapping[str, Any] | None  # redacted; None once so many later calls have been kept
 
 
 type Handler = Callable[[Call], Mapping[str, Any] | None]
@@ -179,47 +189,30 @@ class Reset(ConnectionError):  # noqa: N818 - what the client sees, not a fault 
 
 
 @dataclass
-class Rule:
-    """A fault to inject. With neither `times` nor `probability` it strikes once."""
+class Rule(Fault):
+    """A fault of the calls that match."""
 
-    service: str
+    service: str  # IAM's prefix, or a glob
     kind: Kind
     operation: str = "*"
     principal: str = "*"
-    times: int | None = None
-    probability: float | None = None
-    skip: int = 0  # let so many matching calls pass first
     mutating: bool | None = None  # True: mutating calls alone; False: reads alone
-    seed: int = 0
-    code: str = ""  # of an error; "" for the protocol's own
-    message: str = ""
-    status: int = 0
-    number: int = 0
-    matched: int = 0
-    struck: int = 0
+    status: int = 0  # of an error; `code` and `message` too, "" for the protocol's own
 
     def __post_init__(self) -> None:
+        """Raise ValueError for what no call could ever match, or no service could answer."""
+        super().__post_init__()
         if self.kind not in KINDS:
             raise ValueError(f"kind is one of {', '.join(KINDS)}, not {self.kind}")
-        if self.probability is not None and not 0 <= self.probability <= 1:
-            raise ValueError(f"probability is between 0 and 1, not {self.probability}")
-        if self.times is None and self.probability is None:
-            self.times = 1
-        self._random = random.Random(self.seed)  # noqa: S311 - a simulation, not a secret
+        if self.status and not 400 <= self.status <= 599:
+            raise ValueError(f"status is between 400 and 599, not {self.status}")
+        if (self.code or self.message or self.status) and self.kind != "error":
+            raise ValueError(f"code, message and status are an error's; {self.kind} has the service's own")
+        _check_names(self.service, self.operation)
 
     def strikes(self, call: Call) -> bool:
         """Whether this call is hit; counts it. The caller holds the pipeline's lock."""
-        if call.internal or not self._matches(call):
-            return False
-        if self.times is not None and self.struck >= self.times:
-            return False
-        self.matched += 1
-        if self.matched <= self.skip:
-            return False
-        if self.probability is not None and self._random.random() >= self.probability:
-            return False
-        self.struck += 1
-        return True
+        return not call.internal and self._matches(call) and self.draw()
 
     def _matches(self, call: Call) -> bool:
         if self.kind == "stale" and call.mutating:
@@ -231,9 +224,24 @@ class Rule:
             and (self.mutating is None or self.mutating == call.mutating)
         )
 
-    def describe(self) -> dict[str, Any]:
-        """The rule and its counts as JSON."""
-        return asdict(self)
+
+def _check_names(service: str, operation: str) -> None:
+    """Refuse a service or an operation that would never be called, as ValueError."""
+    if _is_glob(service) or service == "execute-api":
+        return
+    apis = [api for signing, api in _APIS.items() if _IAM_PREFIXES.get(signing, signing) == service]
+    if service in _APIS.values() and not apis:
+        signing = next(signing for signing, api in _APIS.items() if api == service)
+        raise ValueError(f"service is IAM's prefix: {_IAM_PREFIXES.get(signing, signing)}, not {service}")
+    known = [api for api in (*apis, service, *_MORE_APIS.get(service, ())) if api in _known_apis()]
+    if not known:
+        raise ValueError(f"there is no service {service}")
+    if not _is_glob(operation) and all(operation not in get_service_model(api).operation_names for api in known):
+        raise ValueError(f"{service} has no operation {operation}")
+
+
+def _is_glob(text: str) -> bool:
+    return any(each in text for each in "*?[")
 
 
 class _Reads:
@@ -283,16 +291,18 @@ class Pipeline:
         clock: Clock,
         is_internal: Callable[[str, str], bool] = lambda _access_key, _user_agent: False,
         limit: int = 100_000,
+        detailed: int = 10_000,
     ) -> None:
-        """`act` serves what has no handler of its own; the last `limit` calls are kept."""
+        """`act` serves what has no handler of its own; the last `limit` calls are kept, `detailed` with parameters."""
         self._act = act
         self._clock = clock
         self._is_internal = is_internal
         self.authorize: Callable[[Call], Denial | None] = lambda _: None
         self._numbers = itertools.count(1)
         self._records: deque[Record] = deque(maxlen=limit)
-        self._rules: list[Rule] = []
-        self._rule_numbers = itertools.count(1)
+        self._detailed = detailed
+        self._faults: list[Fault] = []
+        self._fault_numbers = itertools.count(1)
         self._reads = _Reads()
         self._lock = threading.Lock()
 
@@ -308,24 +318,33 @@ class Pipeline:
         with self._lock:
             self._records.clear()
 
-    def inject(self, rule: Rule) -> Rule:
+    def inject[Injected: Fault](self, fault: Injected) -> Injected:
         """Add a fault; of several that match, the oldest strikes."""
         with self._lock:
-            rule.number = next(self._rule_numbers)
-            self._rules.append(rule)
-        return rule
+            fault.number = next(self._fault_numbers)
+            self._faults.append(fault)
+        return fault
 
-    def faults(self) -> list[Rule]:
-        """All rules, also those that have struck all their times."""
+    def faults(self) -> list[Fault]:
+        """All faults, also those that have struck all their times."""
         with self._lock:
-            return list(self._rules)
+            return list(self._faults)
 
     def clear_faults(self, number: int | None = None) -> None:
-        """Remove one rule, or all."""
+        """Remove one fault, or all, and what they have left behind."""
         with self._lock:
-            self._rules = [rule for rule in self._rules if number is not None and rule.number != number]
-            if not self._rules:
+            gone = [fault for fault in self._faults if number is None or fault.number == number]
+            self._faults = [fault for fault in self._faults if fault not in gone]
+            if not self._faults:
                 self._reads.clear()
+        for fault in gone:
+            if fault.withdraw:
+                fault.withdraw()
+
+    def first(self, strikes: Callable[[Fault], bool]) -> Fault | None:
+        """The oldest fault of which `strikes` says so; it is asked for one at a time, under a lock."""
+        with self._lock:
+            return next((fault for fault in self._faults if strikes(fault)), None)
 
     def reset(self) -> None:
         """Forget calls and faults."""
@@ -349,38 +368,53 @@ class Pipeline:
         with self.recorded(call):
             response = self._pass(call, environ)
             call.status = response.status
-            call.error = _error_code(response) if response.status >= 400 else None
+            if response.status >= 400:
+                call.error, call.message = _error_code(response), _error_message(response)
         return response
 
     @contextmanager
     def recorded(self, call: Call) -> Iterator[None]:
         """Record the call with the outcome it has when the block ends."""
+        began = time.perf_counter()
         try:
             yield
         except Reset:
             call.error = call.error or "ConnectionReset"
             raise
         finally:
-            with self._lock:
-                self._records.append(
-                    Record(
-                        call.number,
-                        iso(call.time),
-                        call.service,
-                        call.operation,
-                        call.region,
-                        call.principal,
-                        call.mutating,
-                        call.internal,
-                        call.status,
-                        call.error,
-                    )
-                )
+            self._keep(call, (time.perf_counter() - began) * 1_000)
+
+    def _keep(self, call: Call, milliseconds: float) -> None:
+        asked = Redaction.of(call.api, call.operation, call.parameters) if call.parameters else None
+        made = Record(
+            call.number,
+            iso(call.time),
+            call.service,
+            call.operation,
+            call.region,
+            call.principal,
+            call.mutating,
+            call.internal,
+            call.status,
+            call.error,
+            asked.message(call.message) if asked and call.message else call.message,
+            round(milliseconds, 1),
+            call.fault,
+            asked.parameters if asked else {},
+        )
+        with self._lock:
+            self._records.append(made)
+            if len(self._records) > self._detailed:
+                older = -self._detailed - 1
+                self._records[older] = replace(self._records[older], parameters=None)
 
     def strike(self, call: Call) -> Rule | None:
         """The rule that hits this call, if any."""
-        with self._lock:
-            return next((rule for rule in self._rules if rule.strikes(call)), None)
+        found = self.first(lambda fault: isinstance(fault, Rule) and fault.strikes(call))
+        if not isinstance(found, Rule):
+            return None
+        call.fault = found.number
+        return found
 
     def _pass(self, call: Call, environ: dict[str, Any]) -> Response:
         if denial := self.authorize(call):
@@ -407,7 +441,7 @@ class Pipeline:
     def _acted(self, call: Call, environ: dict[str, Any]) -> Response:
         response = self._answer(call, environ)
         with self._lock:
-            watched = any(rule.kind == "stale" for rule in self._rules)
+            watched = any(isinstance(fault, Rule) and fault.kind == "stale" for fault in self._faults)
         if watched:
             with self._lock:
                 self._reads.saw(call, response)
@@ -463,8 +497,8 @@ def identify(
     # moto's request class reads its form lazily from the stream, so each gets one of its own.
     request = Request(dict(environ))
     credential = _CREDENTIAL.search(request.headers.get("Authorization", ""))
-    access_key, region, signing = credential.groups() if credential else _presigned(request)
     form = _form(request, body)
+    access_key, region, signing = credential.groups() if credential else _unsigned(request, form)
     target = request.headers.get("X-Amz-Target", "")
     api = _api(signing, target, request.path, form)
     _put_back(request.environ, body)
@@ -495,12 +529,12 @@ def _put_back(environ: dict[str, Any], body: bytes) -> None:
     environ.pop("wsgi.input_terminated", None)
 
 
-def _presigned(request: Request) -> tuple[str, str, str]:
+def _unsigned(request: Request, form: Mapping[str, list[str]]) -> tuple[str, str, str]:
     """Access key, region and signing name of a presigned URL; S3 for an unsigned request, as moto has it."""
     scope = request.args.get("X-Amz-Credential", "").split("/")
     if len(scope) == 5:
         return scope[0], scope[2], scope[3]
-    if request.args.get("Action") in {"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"}:
+    if set(form.get("Action", [])) & {"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"}:
         return "", "us-east-1", "sts"
     return "", "us-east-1", "s3"
 
@@ -738,6 +772,18 @@ def _error_code(response: Response) -> str:
     text = response.body[:4_000].decode("utf-8", "replace")
     found = re.search(r"<Code>([^<]+)</Code>", text) or re.search(r'"(?:__type|code|Code)"\s*:\s*"([^"]+)"', text)
     return found[1].rsplit("#", 1)[-1] if found else str(response.status)
+
+
+def _error_message(response: Response) -> str | None:
+    """The message that an SDK reads from the answer."""
+    text = response.body[:4_000].decode("utf-8", "replace")
+    if found := re.search(r"<Message>([^<]*)</Message>", text):
+        return unescape(found[1])
+    try:
+        answer = json.loads(response.body)
+    except ValueError:
+        return None
+    return next((str(answer[key]) for key in ("message", "Message") if answer.get(key)), None)
 
 
 def _reason(status: int) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from springboard_local.services import autoscaling
 from springboard_local.services.eks import responses
+from springboard_local.services.eks.faults import LifecycleFault, afflict, relieve
 from springboard_local.services.eks.nodes import Follower
 from springboard_local.services.eks.state import Eks
 
@@ -70,10 +71,26 @@ def node_of_instance(instance_id: str) -> tuple[str, str] | None:
     return None
 
 
+def inject(fault: LifecycleFault) -> LifecycleFault:
+    """Let EKS's asynchronous work fail, or what is there fall ill.
+
+    Raises LookupError when `when: now` finds no resource.
+    """
+    eks = _eks()
+    if fault.when == "now":
+        afflict(eks, fault)
+        fault.withdraw = lambda: relieve(eks, fault)
+    eks.cloud.pipeline.inject(fault)
+    return fault
+
+
 def fail_next(kind: str, name_glob: str, code: str, message: str) -> None:
     """Let the next asynchronous step of a matching resource fail with a code of EKS's own.
 
     `kind` is cluster, nodegroup, addon (their creation) or update (any update of a matching cluster, node
     group or add-on).
     """
-    _eks().fail_next(kind, name_glob, code, message)
+    if kind == "update":
+        inject(LifecycleFault(kind="update", name=name_glob, code=code, message=message))
+    else:
+        inject(LifecycleFault(kind="health", resource=kind, name=name_glob, code=code, message=message))

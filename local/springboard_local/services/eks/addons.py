@@ -14,7 +14,7 @@ from springboard_local.services.eks.errors import in_use, invalid_parameter, inv
 from springboard_local.services.eks.state import Addon, Cluster, Eks, Fields, paged, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from springboard_local.kubernetes.lane import ControlPlane
     from springboard_local.services.eks.state import Update
@@ -174,18 +174,19 @@ def _seconds(eks: Eks, name: str) -> float:
         return eks.draw("eks:CreateAddon")
 
 
-def _failed(addon: Addon, status: str, code: str, message: str) -> None:
-    addon.fields.update(status=status, health={"issues": [{"code": code, "message": message, "resourceIds": []}]})
+def _failed(addon: Addon, status: str, code: str, message: str, resources: Sequence[str] = ()) -> None:
+    issue = {"code": code, "message": message, "resourceIds": list(resources)}
+    addon.fields.update(status=status, health={"issues": [issue]})
 
 
 def _begin(eks: Eks, cluster: Cluster, addon: Addon, mode: str) -> None:
-    fault = eks.take_fault("addon", addon.name)
+    fault = eks.take_fault("health", "addon", cluster.name, addon.name)
 
     def arrive() -> None:
         if cluster.deleted or cluster.addons.get(addon.name) is not addon or addon.status != "CREATING":
             return
         if fault:
-            _failed(addon, "CREATE_FAILED", fault.code, fault.message)
+            _failed(addon, "CREATE_FAILED", fault.code, fault.message, fault.resourceIds)
             return
         if conflict := _install(cluster, addon, mode):
             _failed(addon, "CREATE_FAILED", _CONFLICT, conflict)

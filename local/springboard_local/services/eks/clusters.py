@@ -21,7 +21,7 @@ from springboard_local.services.eks.errors import (
 from springboard_local.services.eks.state import Cluster, Eks, Fields, paged, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 # https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html, read 2026-11-26
 LIMIT = 100  # clusters per Region
@@ -218,7 +218,7 @@ def encryption_config(request: list[Fields] | None, name: str) -> list[Fields]:
 
 def _begin(eks: Eks, cluster: Cluster) -> None:
     seconds = eks.draw("eks:CreateCluster")
-    fault = eks.take_fault("cluster", cluster.name)
+    fault = eks.take_fault("health", "cluster", cluster.name, cluster.name)
     started: list[bool] = []  # the control plane runs / the time is over: whichever is second makes it ACTIVE
 
     def arrive() -> None:
@@ -228,7 +228,7 @@ def _begin(eks: Eks, cluster: Cluster) -> None:
 
     def fail() -> None:
         if fault and not cluster.deleted:
-            _fail(cluster, fault.code, fault.message)
+            _fail(cluster, fault.code, fault.message, fault.resourceIds)
 
     eks.after(seconds * _NETWORK_READY, lambda: _make_network(eks, cluster))
     eks.after(seconds, fail if fault else arrive)
@@ -259,9 +259,9 @@ def _start_plane(eks: Eks, cluster: Cluster, arrive: Callable[[], None]) -> None
     plane.stop()
 
 
-def _fail(cluster: Cluster, code: str, message: str) -> None:
+def _fail(cluster: Cluster, code: str, message: str, resources: Sequence[str] = ()) -> None:
     cluster.fields["status"] = "FAILED"
-    cluster.fields["health"] = {"issues": [{"code": code, "message": message, "resourceIds": []}]}
+    cluster.fields["health"] = {"issues": [{"code": code, "message": message, "resourceIds": list(resources)}]}
 
 
 def _make_network(eks: Eks, cluster: Cluster) -> None:

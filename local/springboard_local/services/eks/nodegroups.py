@@ -254,7 +254,7 @@ def _repair_config(cluster: Cluster, name: str, config: Fields | None) -> Fields
 
 def _begin(eks: Eks, cluster: Cluster, group: Nodegroup) -> None:
     seconds = eks.draw("eks:CreateNodegroup")
-    fault = eks.take_fault("nodegroup", group.name)
+    fault = eks.take_fault("health", "nodegroup", cluster.name, group.name)
     began = eks.now
 
     def launch() -> None:
@@ -265,7 +265,7 @@ def _begin(eks: Eks, cluster: Cluster, group: Nodegroup) -> None:
         if not current(cluster, group) or group.status != "CREATING":
             return
         if fault:
-            _failed(group, fault.code, fault.message)
+            _failed(group, fault.code, fault.message, fault.resourceIds or None)
             return
         _look(eks, cluster, group, (eks.now - began).total_seconds())
 

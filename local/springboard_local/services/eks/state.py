@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import copy
-import fnmatch
 import json
 import logging
 import random
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from springboard_local.cloud import ACCOUNT, REGION
 from springboard_local.services.eks.errors import invalid_parameter, not_found
+from springboard_local.services.eks.faults import LifecycleFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -154,19 +154,6 @@ class Cluster:
         return self.addons[name]
 
 
-@dataclass
-class Fault:
-    """An asynchronous failure to come."""
-
-    kind: str
-    name: str
-    code: str
-    message: str
-
-
-KINDS_OF_FAULTS = ("cluster", "nodegroup", "addon", "update")
-
-
 class Eks:
     """The EKS of one local cloud.
 
@@ -180,7 +167,6 @@ class Eks:
         self.cloud = cloud
         self.lock = threading.RLock()
         self.clusters: dict[str, Cluster] = {}
-        self.faults: list[Fault] = []
         self._tokens: dict[tuple[str, str], tuple[str, Any]] = {}
         self._random = random.Random(cloud.settings.seed)  # noqa: S311 - names of a simulation, not secrets
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="eks")
@@ -275,19 +261,12 @@ class Eks:
 
     # failures to come
 
-    def fail_next(self, kind: str, name: str, code: str, message: str) -> None:
-        """Let the next asynchronous step of a resource whose name matches the glob fail."""
-        if kind not in KINDS_OF_FAULTS:
-            raise ValueError(f"kind is one of {', '.join(KINDS_OF_FAULTS)}, not {kind}")
-        with self.lock:
-            self.faults.append(Fault(kind, name, code, message))
-
-    def take_fault(self, kind: str, name: str) -> Fault | None:
-        """The failure that strikes this step, taken off the list."""
-        found = next((each for each in self.faults if each.kind == kind and fnmatch.fnmatch(name, each.name)), None)
-        if found:
-            self.faults.remove(found)
-        return found
+    def take_fault(self, kind: str, resource: str, cluster: str, name: str) -> LifecycleFault | None:
+        """The injected failure that strikes this step, counted as such."""
+        struck = self.cloud.pipeline.first(
+            lambda fault: isinstance(fault, LifecycleFault) and fault.strikes(kind, resource, cluster, name)
+        )
+        return struck if isinstance(struck, LifecycleFault) else None
 
     # idempotency
 

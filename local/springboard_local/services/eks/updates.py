@@ -65,9 +65,11 @@ def fail(update: Update, code: str, message: str, resources: list[str] | None = 
 
 def struck(eks: Eks, update: Update, name: str) -> bool:
     """Whether an injected failure ends the update; it is then recorded."""
-    fault = eks.take_fault("update", name)
+    resource = "nodegroup" if update.nodegroup else "addon" if update.addon else "cluster"
+    cluster = next((each.name for each in eks.clusters.values() if update in each.updates), "")
+    fault = eks.take_fault("update", resource, cluster, name)
     if fault:
-        fail(update, fault.code, fault.message)
+        fail(update, fault.code, fault.message, fault.resourceIds)
     return fault is not None
 
 
