@@ -70,7 +70,7 @@ lock)
       --python-version 3.13 --group "$1" --output-file "$2" pyproject.toml
   }
   compile layer layers/springboard/requirements.txt
-  for group in dev sam checkov worker; do compile "$group" "requirements/$group.txt"; done
+  for group in dev sam checkov worker go; do compile "$group" "requirements/$group.txt"; done
   ;;
 *)
   sed -n '2,7p' "${BASH_SOURCE[0]}" >&2

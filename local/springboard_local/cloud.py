@@ -170,7 +170,7 @@ class LocalCloud:
         self._server = Server(self._front, self.settings.port)
         os.environ["MOTO_PORT"] = str(self._server.port)
         self._server.start()
-        self.lane = _lane(self.settings.kubernetes, self.clock)
+        self.lane = _lane(self.settings, self.clock)
         for name in SERVICES:
             module = importlib.import_module(f"springboard_local.services.{name}")
             self._modules.append(module)
@@ -342,18 +342,19 @@ _WARM_UP = (
 )
 
 
-def _lane(kind: str, clock: Clock) -> Lane:
-    name = {"embedded": "EmbeddedLane", "real": "RealLane"}.get(kind)
-    if name is None:
-        raise ValueError(f"the Kubernetes lane is embedded or real, not {kind}")
-    try:
-        module = importlib.import_module(f"springboard_local.kubernetes.{kind}")
-    except ModuleNotFoundError as error:
-        if error.name != f"springboard_local.kubernetes.{kind}":
-            raise
-        raise ValueError(f"the {kind} Kubernetes lane is not part of this installation") from error
-    lane: Lane = getattr(module, name)(clock)
-    return lane
+def _lane(settings: Settings, clock: Clock) -> Lane:
+    """The lane that the settings name; ValueError for one that is not known, or not built."""
+    match settings.kubernetes:
+        case "embedded":
+            from springboard_local.kubernetes.embedded import EmbeddedLane  # noqa: PLC0415 - only the one that is used
+
+            return EmbeddedLane(clock)
+        case "real":
+            from springboard_local.kubernetes.real import RealLane  # noqa: PLC0415 - only the one that is used
+
+            return RealLane(clock, settings.state / "kubernetes")
+        case other:
+            raise ValueError(f"the Kubernetes lane is embedded or real, not {other}")
 
 
 def _quietly(action: Any, *arguments: Any) -> None:

@@ -93,15 +93,14 @@ class Access:
         """Answer one of the review resources."""
         spec = obj.get("spec") or {}
         if kind == "SelfSubjectReview":
-            return {**obj, "status": {"userInfo": _user_info(user)}}
+            return {**obj, "status": {"userInfo": user_info(user)}}
         if kind == "TokenReview":
             return {**obj, "status": await self._review_token(spec.get("token", ""))}
         if kind == "SelfSubjectRulesReview":
             return {**obj, "status": self._rules(user, spec.get("namespace", ""))}
         if kind in ("SubjectAccessReview", "LocalSubjectAccessReview"):
-            extra = {name: tuple(values) for name, values in (spec.get("extra") or {}).items()}
-            user = User(spec.get("user", ""), tuple(spec.get("groups") or ()), spec.get("uid", ""), extra)
-        allowed, reason = await self.authorize(_attributes(user, spec, namespace))
+            user = subject_of(spec)
+        allowed, reason = await self.authorize(attributes_of(user, spec, namespace))
         status: Obj = {"allowed": allowed}
         return {**obj, "status": {**status, "reason": reason} if reason else status}
 
@@ -109,7 +108,7 @@ class Access:
         user = await self.authenticate(token)
         if user is None:
             return {"user": {}, "error": "[invalid bearer token, token lookup failed]"}
-        return {"authenticated": True, "user": _user_info(user), "audiences": ["https://kubernetes.default.svc"]}
+        return {"authenticated": True, "user": user_info(user), "audiences": ["https://kubernetes.default.svc"]}
 
     def _rules(self, user: User, namespace: str) -> Obj:
         if MASTERS in user.groups:
@@ -129,7 +128,14 @@ class Access:
         }
 
 
-def _user_info(user: User) -> Obj:
+def subject_of(spec: Obj) -> User:
+    """Whom a SubjectAccessReview asks about."""
+    extra = {name: tuple(values) for name, values in (spec.get("extra") or {}).items()}
+    return User(spec.get("user", ""), tuple(spec.get("groups") or ()), spec.get("uid", ""), extra)
+
+
+def user_info(user: User) -> Obj:
+    """A user as a review's status shows it."""
     info: Obj = {"username": user.username, "groups": list(user.groups)}
     if user.uid:
         info["uid"] = user.uid
@@ -138,7 +144,8 @@ def _user_info(user: User) -> Obj:
     return info
 
 
-def _attributes(user: User, spec: Obj, namespace: str) -> Attributes:
+def attributes_of(user: User, spec: Obj, namespace: str) -> Attributes:
+    """What an access review asks about."""
     about = spec.get("resourceAttributes")
     if about is None:
         other = spec.get("nonResourceAttributes") or {}

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from springboard_local.kubernetes.embedded.controllers.context import Context
     from springboard_local.kubernetes.lane import NodeSpec
 
-_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+LEASE_NAMESPACE = "kube-node-lease"
+_NAMESPACES = ("default", "kube-system", "kube-public", LEASE_NAMESPACE)
 _PRIORITIES = (
     (
         "system-node-critical",
@@ -41,6 +42,13 @@ _PRESSURES = (
     ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
     ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
 )
+# The one object of EKS's own that a new cluster has.
+STORAGE_CLASS: Obj = {
+    "metadata": {"name": "gp2"},
+    "provisioner": "kubernetes.io/aws-ebs",
+    "volumeBindingMode": "WaitForFirstConsumer",
+    "parameters": {"type": "gp2", "fsType": "ext4"},
+}
 _NETWORK_NOT_READY = (
     "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin "
     "returns error: cni plugin not initialized"
@@ -58,13 +66,7 @@ def fill(context: Context, service_address: str, port: int) -> None:
     for name, value, description in _PRIORITIES:
         body = {"metadata": {"name": name}, "value": value, "description": description}
         context.create(PRIORITY_CLASSES, "", body, "kube-apiserver")
-    storage = {
-        "metadata": {"name": "gp2"},
-        "provisioner": "kubernetes.io/aws-ebs",
-        "volumeBindingMode": "WaitForFirstConsumer",
-        "parameters": {"type": "gp2", "fsType": "ext4"},
-    }
-    context.create(STORAGE_CLASSES, "", storage, "eks")
+    context.create(STORAGE_CLASSES, "", clone(STORAGE_CLASS), "eks")
     labels = {"component": "apiserver", "provider": "kubernetes"}
     spec = {
         "clusterIP": service_address,
@@ -156,9 +158,9 @@ def set_node_conditions(status: Obj, *, ready: bool, reason: str, silent: str = 
 def create_lease(context: Context, node: Obj) -> None:
     """The heartbeat object of a node, which `kubectl describe node` shows."""
     name = node["metadata"]["name"]
-    if context.store.get(LEASES, "kube-node-lease", name):
+    if context.store.get(LEASES, LEASE_NAMESPACE, name):
         return
     spec = {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": micro_now()}
     owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": node["metadata"]["uid"]}
     body = {"metadata": {"name": name, "ownerReferences": [owner]}, "spec": spec}
-    context.create(LEASES, "kube-node-lease", body, "kubelet")
+    context.create(LEASES, LEASE_NAMESPACE, body, "kubelet")

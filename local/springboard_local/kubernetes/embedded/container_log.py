@@ -27,9 +27,11 @@ class ContainerLogs:
     def __init__(self, kubelets: Kubelets) -> None:
         self._kubelets = kubelets
 
-    async def answer(self, request: web.BaseRequest, pod: Obj, is_gone: Callable[[Obj], bool]) -> web.StreamResponse:
-        """The log as the query wants it; a followed one grows until the pod is gone."""
-        container = self._container(pod, request.query.get("container", ""))
+    async def answer(
+        self, request: web.BaseRequest, pod: Obj, name: str, is_gone: Callable[[Obj], bool]
+    ) -> web.StreamResponse:
+        """The log of the container `name` as the query wants it; a followed one grows until the pod is gone."""
+        container = self._container(pod, name)
         lines = self._lines(request, pod, container)
         if request.query.get("follow") not in ("true", "1"):
             return web.Response(text=_cut(_text(request, lines), request), content_type="text/plain")

@@ -340,7 +340,7 @@ class EmbeddedControlPlane(ControlPlane):
 
     def backends(self, node_port: int) -> list[Backend]:
         """The pods behind a Service's NodePort."""
-        return self._loop.call(lambda: network.backends(self._context, node_port))
+        return self._loop.call(lambda: network.backends(self._store, node_port))
 
     def inject(self, condition: Mapping[str, Any]) -> None:
         """Make something go wrong, or end it."""

@@ -25,17 +25,16 @@ from springboard_local.kubernetes.embedded.selectors import matches
 from springboard_local.kubernetes.lane import Backend
 
 if TYPE_CHECKING:
-    from springboard_local.kubernetes.embedded.controllers.context import Context
     from springboard_local.kubernetes.embedded.store import Store
 
 
-def backends(context: Context, node_port: int) -> list[Backend]:
+def backends(store: Store, node_port: int) -> list[Backend]:
     """The pods behind the Service that has the NodePort."""
-    for service in context.store.list(SERVICES):
+    for service in store.list(SERVICES):
         for port in service["spec"].get("ports") or ():
             if port.get("nodePort") == node_port:
-                pods = selected_pods(context, service)
-                return [_backend(context.store, pod, port) for pod in pods if not is_finished(pod)]
+                pods = selected_pods(store, service)
+                return [_backend(store, pod, port) for pod in pods if not is_finished(pod)]
     return []
 
 

@@ -64,7 +64,9 @@ def _alternative(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def create_identity(hosts: Sequence[str]) -> Identity:
+def create_identity(
+    hosts: Sequence[str], usages: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH,)
+) -> Identity:
     """A new authority, and a certificate it gives for `hosts`."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     key_id = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
@@ -92,7 +94,7 @@ def create_identity(hosts: Sequence[str]) -> Identity:
         _builder("kube-apiserver", server_key, _SERVER_LIFE)
         .add_extension(x509.SubjectAlternativeName([_alternative(host) for host in hosts]), critical=False)
         .add_extension(issuer, critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM

@@ -491,7 +491,7 @@ class ApiServer:
             return self._patch(call)
         obj = self._registry.find(call.resource, call.namespace, call.name)
         if call.subresource == "log":
-            return await self._logs.answer(call.request, obj, self._is_gone)
+            return await self._logs.answer(call.request, obj, call.request.query.get("container", ""), self._is_gone)
         answers = {
             "status": self._status,
             "finalize": self._status,

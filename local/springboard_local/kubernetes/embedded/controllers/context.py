@@ -22,12 +22,15 @@ from springboard_local.kubernetes.embedded.objects import (
 from springboard_local.kubernetes.embedded.registry import CONTROLLER_MANAGER, Write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from springboard_local.kubernetes.embedded.controllers.manager import Manager
     from springboard_local.kubernetes.embedded.faults import Faults
     from springboard_local.kubernetes.embedded.registry import Registry
     from springboard_local.kubernetes.embedded.store import Store
 
 _EVENTS_KEPT = 2000
+_KUBELET = "kubelet"
 
 
 @dataclass
@@ -56,6 +59,19 @@ class Context:
         places = (place for place in self.store.owned_by(uid_of(owner)) if place[0] == PODS)
         return [pod for place in places if (pod := self.store.get(*place))]
 
+    def edit_pod_status(self, pod: Obj, change: Callable[[Obj], object]) -> None:
+        """Write the status of a pod as its kubelet does."""
+        self.registry.edit_status(PODS, pod, change, _KUBELET)
+
+    def end_pod(self, pod: Obj) -> None:
+        """Say that a pod's containers have ended; without finalizers that is the end of the object, too."""
+        self.registry.edit(
+            PODS, pod, lambda p: p["metadata"].__setitem__("deletionGracePeriodSeconds", 0), manager=_KUBELET
+        )
+        left = self.store.get(PODS, namespace_of(pod), name_of(pod))
+        if left and uid_of(left) == uid_of(pod) and not left["metadata"].get("finalizers"):
+            self.store.remove(PODS, left)
+
     def record(
         self, about: Obj, kind: str, reason: str, message: str, component: str, *, field: str = "", host: str = ""
     ) -> None:
@@ -72,9 +88,7 @@ class Context:
             return
         self._forget_old_events()
         source = {k: v for k, v in (("component", component), ("host", host)) if v}
-        event = self._event(about, namespace, kind=kind, reason=reason, message=message, source=source)
-        if field:
-            event["involvedObject"]["fieldPath"] = field
+        event = event_about(about, namespace, kind=kind, reason=reason, message=message, source=source, field=field)
         self._recorded[same] = name_of(self.store.create(EVENTS, event))
 
     def _forget_old_events(self) -> None:
@@ -85,30 +99,34 @@ class Context:
             names = {name for _, name in events}
             self._recorded = {what: name for what, name in self._recorded.items() if name in names}
 
-    @staticmethod
-    def _event(about: Obj, namespace: str, *, kind: str, reason: str, message: str, source: Obj) -> Obj:
-        meta = about["metadata"]
-        involved = {
-            "kind": about["kind"],
-            "namespace": meta.get("namespace"),
-            "name": meta["name"],
-            "uid": meta["uid"],
-            "apiVersion": about["apiVersion"],
-            "resourceVersion": meta.get("resourceVersion"),
-        }
-        return {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": f"{name_of(about)}.{time.time_ns():x}", "namespace": namespace},
-            "involvedObject": {k: v for k, v in involved.items() if v},
-            "reason": reason,
-            "message": message,
-            "source": source,
-            "firstTimestamp": now(),
-            "lastTimestamp": now(),
-            "count": 1,
-            "type": kind,
-            "eventTime": None,
-            "reportingComponent": source.get("component", ""),
-            "reportingInstance": source.get("host", ""),
-        }
+
+def event_about(
+    about: Obj, namespace: str, *, kind: str, reason: str, message: str, source: Obj, field: str = ""
+) -> Obj:
+    """An Event that nobody has counted yet; `field` is the part of the object that it is about."""
+    meta = about["metadata"]
+    involved = {
+        "kind": about["kind"],
+        "namespace": meta.get("namespace"),
+        "name": meta["name"],
+        "uid": meta["uid"],
+        "apiVersion": about["apiVersion"],
+        "resourceVersion": meta.get("resourceVersion"),
+        "fieldPath": field,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{name_of(about)}.{time.time_ns():x}", "namespace": namespace},
+        "involvedObject": {k: v for k, v in involved.items() if v},
+        "reason": reason,
+        "message": message,
+        "source": source,
+        "firstTimestamp": now(),
+        "lastTimestamp": now(),
+        "count": 1,
+        "type": kind,
+        "eventTime": None,
+        "reportingComponent": source.get("component", ""),
+        "reportingInstance": source.get("host", ""),
+    }

@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
     from springboard_local.kubernetes.embedded.controllers.context import Context
     from springboard_local.kubernetes.embedded.controllers.manager import Item
-    from springboard_local.kubernetes.embedded.store import Change
+    from springboard_local.kubernetes.embedded.store import Change, Store
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 _MANAGED_LABEL = "endpointslice.kubernetes.io/managed-by"
 _MANAGED_BY = "endpointslice-controller.k8s.io"
 
 
-def selected_pods(context: Context, service: Obj) -> list[Obj]:
+def selected_pods(store: Store, service: Obj) -> list[Obj]:
     """The pods that a Service's selector selects; none without a selector."""
     selector = (service["spec"].get("selector") or {}).items()
     if not selector:
         return []
-    return context.store.list(PODS, namespace_of(service), lambda pod: selector <= labels_of(pod).items())
+    return store.list(PODS, namespace_of(service), lambda pod: selector <= labels_of(pod).items())
 
 
 def target_port(pod: Obj, port: Obj) -> int | None:
@@ -87,7 +87,7 @@ class Endpoints:
             if old:
                 self._store.remove(ENDPOINTS, old)
         elif service["spec"].get("selector"):
-            pods = [p for p in selected_pods(self._context, service) if _has_address(p)]
+            pods = [p for p in selected_pods(self._store, service) if _has_address(p)]
             self._write_slice(service, slices[0] if slices else None, pods)
             self._write_endpoints(service, pods)
 

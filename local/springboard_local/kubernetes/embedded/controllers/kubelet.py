@@ -10,7 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from springboard_local.kubernetes.embedded.controllers.manager import TICK
 from springboard_local.kubernetes.embedded.faults import CRASH_REASONS, PULL_REASONS, UNREADY_REASONS, Fault
@@ -37,11 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from springboard_local.clock import Timer
-    from springboard_local.kubernetes.embedded.controllers.context import Context
-    from springboard_local.kubernetes.embedded.controllers.manager import Item
-    from springboard_local.kubernetes.embedded.store import Change
+    from springboard_local.kubernetes.embedded.controllers.manager import Item, Manager
+    from springboard_local.kubernetes.embedded.faults import Faults
+    from springboard_local.kubernetes.embedded.store import Change, Store
 
-MANAGER = "kubelet"
 # The share of a pod's start that passes before its containers run; the rest is the application's own.
 _CREATION_SHARE = 0.4
 _PULL_RETRY = 10.0
@@ -81,12 +80,32 @@ class Runtime:
     ready_since: float | None = None
     timer: Timer | None = None
     timer_due: float | None = None
+    address: str = ""
+
+
+class Surroundings(Protocol):
+    """What kubelets work with, on whichever lane they run."""
+
+    store: Store
+    manager: Manager
+    faults: Faults
+
+    def edit_pod_status(self, pod: Obj, change: Callable[[Obj], object]) -> None:
+        """Write the status of a pod: `change` gets the latest."""
+
+    def end_pod(self, pod: Obj) -> None:
+        """Say that the containers of a pod that was asked to go have ended."""
+
+    def record(
+        self, about: Obj, kind: str, reason: str, message: str, component: str, *, field: str = "", host: str = ""
+    ) -> None:
+        """Write an Event, or count one that is there already."""
 
 
 class Kubelets:
     """The kubelets of all nodes."""
 
-    def __init__(self, context: Context, pod_start: Callable[[], float]) -> None:
+    def __init__(self, context: Surroundings, pod_start: Callable[[], float]) -> None:
         self._context = context
         self._manager = context.manager
         self._pod_start = pod_start
@@ -288,13 +307,7 @@ class Kubelets:
                 self._record(pod, container, "Normal", "Killing", f"Stopping container {container.name}")
         if now_virtual + TICK >= runtime.stop_due:
             self._manager.cancel(runtime.timer)
-            # Without finalizers this is the end of the object, too.
-            self._context.registry.edit(
-                PODS, pod, lambda p: p["metadata"].__setitem__("deletionGracePeriodSeconds", 0), manager=MANAGER
-            )
-            left = self._context.store.get(PODS, namespace_of(pod), name_of(pod))
-            if left and uid_of(left) == uid_of(pod) and not left["metadata"].get("finalizers"):
-                self._context.store.remove(PODS, left)
+            self._context.end_pod(pod)
         else:
             self._wake(pod, runtime, runtime.stop_due)
 
@@ -334,24 +347,26 @@ class Kubelets:
         host = internal_ip(node)
 
         def change(status: Obj) -> None:
-            self._set_addresses(pod, status, host)
+            self._set_addresses(pod, status, host, runtime)
             status["phase"] = "Succeeded" if finished else _phase(runtime.containers)
             status["containerStatuses"] = statuses
             _set_pod_conditions(status, unready, finished=finished, works=works)
 
-        self._context.registry.edit_status(PODS, pod, change, MANAGER)
+        self._context.edit_pod_status(pod, change)
 
-    def _set_addresses(self, pod: Obj, status: Obj, host: str) -> None:
+    def _set_addresses(self, pod: Obj, status: Obj, host: str, runtime: Runtime) -> None:
         if "startTime" not in status:
             status.update(startTime=now(), hostIP=host, hostIPs=[{"ip": host}])
         if "podIP" not in status:
-            status["podIP"] = host if pod["spec"].get("hostNetwork") else self._free_address(host)
+            runtime.address = runtime.address or (host if pod["spec"].get("hostNetwork") else self._free_address(host))
+            status["podIP"] = runtime.address
             status["podIPs"] = [{"ip": status["podIP"]}]
 
     def _free_address(self, host: str) -> str:
         """An address of the node's subnet, as the VPC's CNI gives pods."""
         taken = {p.get("status", {}).get("podIP") for p in self._context.store.objects[PODS].values()}
         taken |= {internal_ip(n) for n in self._context.store.objects[NODES].values()}
+        taken |= {each.address for each in self._runtimes.values()}  # given, and perhaps not written yet
         first, second, third, _ = (host or "10.0.0.1").split(".")
         while True:
             for last in range(64, 255):
