@@ -176,6 +176,16 @@ def test_what_can_change_in_place_does(stack: Stack) -> None:
     assert stack.association()["disableSessionTags"] is True
 
 
+def test_a_group_changes_its_version_and_nothing_else_with_it(stack: Stack) -> None:
+    assert stack.deploy(Release="1.35")["StackStatus"] == "CREATE_COMPLETE", stack.failures()
+    template = TEMPLATE.replace(
+        "Version: !Ref Release\n      LaunchTemplate", "ReleaseVersion: 1.35.5-20261020\n      LaunchTemplate"
+    )
+    template = template.replace("DesiredSize: 2}", "DesiredSize: 3}")
+    assert stack.deploy(template, update=True, Release="1.35")["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert "Version and ReleaseVersion updates cannot be combined with other updates" in stack.failures()
+
+
 @pytest.mark.parametrize("kind", ["FargateProfile", "IdentityProviderConfig"])
 def test_what_the_local_eks_lacks_is_refused_by_name(stack: Stack, kind: str) -> None:
     template = f"{{Resources: {{Thing: {{Type: 'AWS::EKS::{kind}', Properties: {{ClusterName: shop}}}}}}}}"

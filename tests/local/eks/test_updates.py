@@ -206,3 +206,101 @@ def test_the_calendar_and_its_filters(account: Account) -> None:
     first = account.eks.describe_cluster_versions(clusterVersions=["1.35"])["clusterVersions"][0]
     assert first["endOfStandardSupportDate"].isoformat().startswith("2027-03-27")
     assert first["defaultVersion"] is True
+
+
+# the rules of the state: what stands against what
+
+
+@pytest.mark.parametrize(
+    ("call", "more", "code", "words"),
+    [
+        (
+            "update_cluster_config",
+            {"name": "shop", "deletionProtection": True},
+            "ResourceInUseException",
+            "in progress",
+        ),
+        ("update_cluster_version", {"name": "shop", "version": "1.36"}, "ResourceInUseException", "in progress"),
+        (
+            "associate_encryption_config",
+            {
+                "clusterName": "shop",
+                "encryptionConfig": [
+                    {"resources": ["secrets"], "provider": {"keyArn": "arn:aws:kms:eu-west-1:111122223333:key/1"}}
+                ],
+            },
+            "ResourceInUseException",
+            "Cannot AssociateEncryptionConfig because cluster shop currently has update",
+        ),
+        ("delete_cluster", {"name": "shop"}, "ResourceInUseException", "currently has an update in progress"),
+    ],
+)
+def test_while_an_update_of_the_control_plane_runs(
+    account: Account, call: str, more: dict[str, Any], code: str, words: str
+) -> None:
+    account.cluster()
+    account.eks.update_cluster_version(name="shop", version="1.36")
+    found, message = refused(getattr(account.eks, call), **more)
+    assert found == code
+    assert words in message
+    account.eks.tag_resource(resourceArn=account.eks.describe_cluster(name="shop")["cluster"]["arn"], tags={"a": "b"})
+
+
+def test_while_an_update_of_a_group_runs(account: Account) -> None:
+    account.cluster(version="1.35")
+    account.addon("vpc-cni")
+    account.nodegroup(version="1.34")
+    where = {"clusterName": "shop", "nodegroupName": "workers"}
+    code, message = refused(account.eks.update_nodegroup_version, **where, version="1.36")
+    assert code == "InvalidParameterException"
+    assert message == (
+        "Nodegroup Kubernetes version should be equal to Cluster kubernetes version 1.35 "
+        "or NodeGroup kubernetes version 1.34"
+    )
+    account.eks.update_nodegroup_version(**where)
+    for call, more in (
+        (account.eks.update_nodegroup_version, {}),
+        (account.eks.update_nodegroup_config, {"scalingConfig": {"maxSize": 9}}),
+        (account.eks.delete_nodegroup, {}),
+    ):
+        assert refused(call, **where, **more)[0] == "ResourceInUseException"
+    assert refused(account.eks.delete_cluster, name="shop") == (
+        "ResourceInUseException",
+        "Cluster has nodegroups attached",
+    )
+
+
+def test_a_group_that_is_not_active_is_not_updated(account: Account) -> None:
+    account.cluster()
+    account.request_nodegroup()
+    code, message = refused(account.eks.update_nodegroup_version, clusterName="shop", nodegroupName="workers")
+    assert (code, message) == (
+        "ResourceInUseException",
+        "Nodegroup cannot be updated as it is currently not in Active State",
+    )
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("securityGroupIds", [f"sg-{number}" for number in range(5)]),
+        ("publicAccessCidrs", [f"203.0.113.{number}/32" for number in range(41)]),
+    ],
+)
+def test_quotas_of_a_cluster(account: Account, member: str, value: list[str]) -> None:
+    config = {"subnetIds": account.subnets, member: value}
+    code, message = refused(account.request_cluster, resourcesVpcConfig=config)
+    assert code == "ResourceLimitExceededException"
+    assert "at most" in message
+
+
+def test_quotas_of_groups_and_clusters(account: Account) -> None:
+    account.cluster()
+    scaling = {"minSize": 1, "maxSize": 451, "desiredSize": 1}
+    assert refused(account.request_nodegroup, scalingConfig=scaling)[0] == "ResourceLimitExceededException"
+    for number in range(30):
+        account.request_nodegroup(f"group-{number}")
+    assert refused(account.request_nodegroup)[0] == "ResourceLimitExceededException"
+    for number in range(99):
+        account.request_cluster(f"cluster-{number}")
+    assert refused(account.request_cluster, name="one-more")[0] == "ResourceLimitExceededException"

@@ -399,7 +399,7 @@ def _idle(cluster: Cluster, group: Nodegroup) -> None:
         message = f"Nodegroup {group.name} currently has an update in progress"
         raise in_use(message, cluster.name, group.name)
     if group.status not in {"ACTIVE", "DEGRADED"}:
-        message = f"Nodegroup {group.name} is in {group.status} status and cannot be updated"
+        message = "Nodegroup cannot be updated as it is currently not in Active State"
         raise in_use(message, cluster.name, group.name)
 
 
@@ -524,9 +524,12 @@ def _target(cluster: Cluster, group: Nodegroup, parameters: Fields) -> Fields:
     """version, releaseVersion and launchTemplate that the group is to have."""
     release = parameters.get("releaseVersion")
     of_release = ".".join(release.split(".")[:2]) if release else None
-    version = _version(cluster, group.name, parameters.get("version") or of_release)
-    if calendar.minor(version) < calendar.minor(group.fields["version"]):
-        message = f"Nodegroup Kubernetes version cannot go back from {group.fields['version']} to {version}"
+    version = parameters.get("version") or of_release or cluster.version
+    if version not in {cluster.version, group.fields["version"]}:
+        message = (
+            f"Nodegroup Kubernetes version should be equal to Cluster kubernetes version {cluster.version} "
+            f"or NodeGroup kubernetes version {group.fields['version']}"
+        )
         raise invalid_parameter(message, cluster.name, group.name)
     target: Fields = {"version": version, "releaseVersion": _release(cluster, group.name, version, release)}
     reference = parameters.get("launchTemplate")

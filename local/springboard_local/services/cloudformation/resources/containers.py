@@ -285,12 +285,16 @@ class Nodegroup(_OfCluster):
     name_property, create_operation, answer = "NodegroupName", "CreateNodegroup", "nodegroup"
     describe_method, delete_method, name_parameter = "describe_nodegroup", "delete_nodegroup", "nodegroupName"
     not_sent = ("ForceUpdateEnabled",)
+    _VERSIONS = frozenset({"Version", "ReleaseVersion"})
     _CONFIGURATION = frozenset({"ScalingConfig", "UpdateConfig", "NodeRepairConfig", "WarmPoolConfig"})
 
     @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         differing = changed(old, new)
-        if {name for name in differing if name in new} & {"Version", "ReleaseVersion", "LaunchTemplate"}:
+        moves = self._moves(work, physical_id, differing, new)
+        if moves and differing - self._VERSIONS - {"ForceUpdateEnabled", "Tags"}:
+            raise ResourceError("Version and ReleaseVersion updates cannot be combined with other updates")
+        if moves or ("LaunchTemplate" in differing and "LaunchTemplate" in new):
             force = boolean(new.get("ForceUpdateEnabled", False))
             request = {**picked(new, "Version", "ReleaseVersion", "LaunchTemplate"), "force": force}
             self._change(work, "UpdateNodegroupVersion", physical_id, request)
@@ -306,6 +310,13 @@ class Nodegroup(_OfCluster):
         if request:
             self._change(work, "UpdateNodegroupConfig", physical_id, request)
         return self._changed(work, physical_id, old, new)
+
+    def _moves(self, work: Work, physical_id: str, differing: set[str], new: Properties) -> bool:
+        """Whether the group has another version than it is to have; after a refused update it has not."""
+        members = {"Version": "version", "ReleaseVersion": "releaseVersion"}
+        wanted = {members[name]: str(new[name]) for name in self._VERSIONS & differing if name in new}
+        present = self.describe(work, physical_id) if wanted else {}
+        return any(present[name] != value for name, value in wanted.items())
 
 
 @resource
