@@ -55,37 +55,38 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for key, value in pairs:
         if key in found:
             raise StrictJsonError(f"the key {_shown(key)} stands twice in one object")
-        found[_checked(key)] = _checked_in(value)
+        _check(key, "a key")
+        _check_in(value, key)
+        found[key] = value
     return found
 
 
-def _checked_in(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _check_in(value: Any, key: str) -> None:  # noqa: ANN401 - any JSON value
     """Strings are checked where they stand in an object, alone or in (nested) arrays."""
     if isinstance(value, str):
-        return _checked(value)
-    if isinstance(value, list):
-        return [_checked_in(item) for item in value]
-    return value
+        _check(value, f"the value of {_shown(key)}")  # never the value itself: it may be somebody's secret
+    elif isinstance(value, list):
+        for item in value:
+            _check_in(item, key)
 
 
-def _checked(text: str) -> str:
+def _check(text: str, what: str) -> None:
     if "\x00" in text:
-        raise StrictJsonError(f"{_shown(text)} contains a NUL character")
+        raise StrictJsonError(f"{what} contains a NUL character")
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise StrictJsonError(f"{_shown(text)} contains half a surrogate pair, which is no character")
-    return text
+        raise StrictJsonError(f"{what} contains half a surrogate pair, which is no character")
 
 
 def _integer(digits: str) -> int:
     if len(digits.lstrip("-")) > _MAX_DIGITS:
-        raise StrictJsonError(f"the integer {digits[:20]}… has more than {_MAX_DIGITS} digits")
+        raise StrictJsonError(f"an integer has more than {_MAX_DIGITS} digits")
     return int(digits)
 
 
 def _number(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise StrictJsonError(f"the number {digits[:20]} is out of range")
+        raise StrictJsonError("a number is out of range")
     return number
 
 

@@ -1,6 +1,6 @@
 """A document as the user sent it → the environment it declares, or every mistake in it at once.
 
-Each mistake names the field as the user wrote it, shows the value (never a value of `env`), and says what to
+Each mistake names the field as the user wrote it, shows the value (never one that may be secret), and says what to
 write instead. A wrong part is then left out and the rest is checked further, so that a typo in one place hides
 nothing in another.
 """
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _SHOWN = 60
 _ROUNDS = 8  # leaving a wrong part out can uncover another; a document that needs more is beyond reading
+# Fields in which a secret may stand, rightly or by mistake, and the part of an address that holds a password.
+_SECRETIVE = {"env", "envFromSecrets", "configuration"}
+_USER_INFORMATION = re.compile(r":[^/@]*@(?!sha256:)")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.:$/-]{1,130}")
 
 
@@ -171,11 +174,11 @@ def _path(place: Location) -> str:
 
 
 def _value(detail: ErrorDetails, place: Location) -> str:
-    """What was given, shortened and in ASCII; nothing of an application's env, and nothing where it says nothing."""
-    if "env" in place or detail["type"] in {"missing", "extra_forbidden"}:
+    """What was given, shortened and in ASCII; nothing that may be secret, and nothing where it says nothing."""
+    if _SECRETIVE & set(place) or detail["type"] in {"missing", "extra_forbidden"}:
         return ""
     given = detail["input"]
-    if isinstance(given, dict | list):
+    if isinstance(given, dict | list) or (isinstance(given, str) and _USER_INFORMATION.search(given)):
         return ""
     shown = ascii(given) if isinstance(given, str) else str(given)
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
