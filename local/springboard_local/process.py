@@ -64,25 +64,43 @@ def default_state() -> Path:
 def up(
     port: int | None = None,
     speed: float = 60,
-    kubernetes: str = "embedded",
+    kubernetes: str | None = None,
     state: Path | None = None,
     worker_python: Path | None = None,
     options: tuple[str, ...] = (),
 ) -> Status:
     """Start the local cloud, or find it running; answers once it serves.
 
-    `port` None: 5102, or any free one when that is taken. `options` are further ones of the process.
+    `port` None: 5102, or any free one when that is taken. `kubernetes` is the lane, embedded or real; None: that of the
+    one that runs, else embedded. `options` are further ones of the process. NotStartedError, too, when one with the
+    other lane runs.
     """
     folder = (state or default_state()).absolute()
     with _locked(folder):
         found = status(folder)
         if found.running:
+            if kubernetes not in {None, found.kubernetes}:
+                lanes = f"runs here with the {found.kubernetes} Kubernetes lane, not the {kubernetes} one"
+                raise NotStartedError(f"A local cloud {lanes}; end it with `springboard local down`.")
             return found
         project = folder.parent
         interpreter = worker_python or _existing(project / ".tools" / "worker" / "bin" / "python")
         examples = _existing(project / "examples")
         more = (*options, *((f"--examples={examples}",) if examples else ()))
-        return _start(folder, _free(port), speed=speed, kubernetes=kubernetes, worker_python=interpreter, options=more)
+        lane = kubernetes or "embedded"
+        _check_built(lane)
+        return _start(folder, _free(port), speed=speed, kubernetes=lane, worker_python=interpreter, options=more)
+
+
+def _check_built(lane: str) -> None:
+    """Say at once what the process would say in its log."""
+    if lane == "real":
+        from springboard_local.kubernetes.real import toolchain  # noqa: PLC0415 - only those who ask for it pay for it
+
+        try:
+            toolchain.find()
+        except toolchain.NotBuiltError as error:
+            raise NotStartedError(str(error)) from error
 
 
 def _existing(path: Path) -> Path | None:

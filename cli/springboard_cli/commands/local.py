@@ -30,10 +30,15 @@ def up(
         int | None, typer.Option(help="Where it answers; 5102, or any free one.", show_default=False)
     ] = None,
     speed: Annotated[float, typer.Option(help="How many seconds pass there in one of ours.", min=0.1, max=10_000)] = 60,
-    kubernetes: Annotated[str, typer.Option(help="embedded or real.")] = "embedded",
+    kubernetes: Annotated[
+        str | None,
+        typer.Option(
+            help="The clusters' control planes: embedded, or real after `make kubernetes`.", show_default="embedded"
+        ),
+    ] = None,
 ) -> None:
     """Start it, or find it running."""
-    if kubernetes not in {"embedded", "real"}:
+    if kubernetes not in {None, "embedded", "real"}:
         raise CommandError(f"--kubernetes {kubernetes}", "write embedded or real", code=Exit.INVALID)
     here = session.of(context)
     found = _guarded(here, lambda process: process.up(port=port, speed=speed, kubernetes=kubernetes))
