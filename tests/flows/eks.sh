@@ -42,7 +42,7 @@ if [ "${1:-}" = upgrade ]; then
   }
   say upgrade "$(ended "$(value eks update-cluster-version --name cli --kubernetes-version 1.35 --query update.id)")"
   group=(--nodegroup-name workers)
-  say upgrade "$(ended "$(value eks update-nodegroup-version --cluster-name cli "${group[@]}" --query update.id)" "${group[@]}")"
+  say upgrade "$(ended "$(value eks update-nodegroup-version --cluster-name cli "${group[@]}" --kubernetes-version 1.35 --query update.id)" "${group[@]}")"
   say version "$(value eks describe-cluster --name cli --query cluster.version)" "$(kubectl get --raw /version | grep -o 'v1[.][0-9]*' | head -n 1)"
   say nodes "$(kubectl get nodes --no-headers | awk '{print $2, substr($5, 1, 5)}' | sort | uniq -c | xargs)"
   aws eks tag-resource --resource-arn "$(value eks describe-cluster --name cli --query cluster.arn)" --tags ring=early

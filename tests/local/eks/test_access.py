@@ -178,6 +178,11 @@ def test_a_policy_can_change_its_scope_and_go(account: Account) -> None:
         ({"principalArn": f"arn:aws:iam::{ACCOUNT}:role/none"}, "InvalidParameterException", "invalid principal"),
         ({"kubernetesGroups": ["system:masters"]}, "InvalidParameterException", "cannot start with system:"),
         ({"type": "NONSENSE"}, "InvalidParameterException", "type NONSENSE"),
+        (
+            {"type": "EC2_LINUX", "principalArn": f"arn:aws:iam::{ACCOUNT}:root"},
+            "InvalidParameterException",
+            "must be a role",
+        ),
         ({"type": "EC2_LINUX", "username": "x"}, "InvalidParameterException", "EC2_LINUX"),
     ],
 )
@@ -230,3 +235,35 @@ def test_pod_identity_associations(account: Account) -> None:
     assert found["roleArn"] == account.role("other")
     account.eks.delete_pod_identity_association(**where)
     assert account.eks.list_pod_identity_associations(clusterName="shop")["associations"] == []
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"roleArn": f"arn:aws:iam::{ACCOUNT}:role/none"}, "Role provided in the request does not exist."),
+        ({"roleArn": f"arn:aws:iam::{ACCOUNT}:role/viewer"}, "Trust policy of the role provided is invalid."),
+        ({"policy": "{}"}, "A policy needs disableSessionTags to be true."),
+        ({"targetRoleArn": "nonsense"}, "The target role ARN is invalid: nonsense"),
+    ],
+)
+def test_bad_associations_name_what_is_wrong(account: Account, more: dict[str, Any], words: str) -> None:
+    account.cluster()
+    parameters = {"clusterName": "shop", "namespace": "shop", "serviceAccount": "shop", "roleArn": account.role("pod")}
+    code, message = refused(account.eks.create_pod_identity_association, **{**parameters, **more})
+    assert (code, message) == ("InvalidParameterException", words)
+    assert account.eks.list_pod_identity_associations(clusterName="shop")["associations"] == []
+    association = account.eks.create_pod_identity_association(**parameters)["association"]
+    where = {"clusterName": "shop", "associationId": association["associationId"]}
+    assert refused(account.eks.update_pod_identity_association, **where, **more)[1] == words
+
+
+def test_an_association_with_a_target_role_has_an_external_id(account: Account) -> None:
+    account.cluster()
+    made = account.eks.create_pod_identity_association(
+        clusterName="shop",
+        namespace="front",
+        serviceAccount="web",
+        roleArn=account.role("pod"),
+        targetRoleArn="arn:aws:iam::444455556666:role/target",
+    )["association"]
+    assert made["externalId"] == f"eu-west-1/{ACCOUNT}/shop/front/web"

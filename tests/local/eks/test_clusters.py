@@ -62,6 +62,7 @@ def test_bad_requests_name_what_is_wrong(account: Account, more: dict[str, Any],
         ({"subnetIds": ["subnet-0"]}, "does not exist"),
         ({"endpointPublicAccess": False}, "cannot be false"),
         ({"publicAccessCidrs": ["10.0.0.300/8"]}, "publicAccessCidrs"),
+        ({"publicAccessCidrs": ["2001:db8::/32"]}, "publicAccessCidrs"),
         ({"securityGroupIds": ["sg-0"]}, "does not exist"),
     ],
 )

@@ -118,6 +118,47 @@ def test_an_update_replaces_the_nodes_one_after_the_other(networked: Account) ->
     assert group_of(networked)["DesiredCapacity"] == 3
 
 
+def test_the_minimal_strategy_never_has_more_nodes_than_before(networked: Account) -> None:
+    networked.nodegroup(
+        releaseVersion="1.35.5-20261020", updateConfig={"maxUnavailable": 1, "updateStrategy": "MINIMAL"}
+    )
+    before = set(networked.plane().members)
+    networked.eks.update_nodegroup_version(clusterName="shop", nodegroupName="workers")
+    numbers = set()
+    for _ in range(160):
+        networked.clock.advance(10)
+        numbers.add(len(networked.plane().members))
+    assert numbers == {2, 3}
+    assert networked.describe_nodegroup()["releaseVersion"] == "1.35.6-20261110"
+    assert before.isdisjoint(networked.plane().members)
+    assert group_of(networked)["DesiredCapacity"] == 3
+
+
+def test_a_budget_stops_the_minimal_strategy_before_anything_has_gone(networked: Account) -> None:
+    networked.nodegroup(
+        releaseVersion="1.35.5-20261020", updateConfig={"maxUnavailable": 1, "updateStrategy": "MINIMAL"}
+    )
+    before = set(networked.plane().members)
+    networked.plane().blocked = True
+    made = networked.eks.update_nodegroup_version(clusterName="shop", nodegroupName="workers")["update"]
+    networked.clock.advance(1_300)
+    found = networked.eks.describe_update(name="shop", updateId=made["id"], nodegroupName="workers")["update"]
+    assert [each["errorCode"] for each in found["errors"]] == ["PodEvictionFailure"]
+    assert set(networked.plane().members) == before
+    assert networked.plane().cordoned == set()
+
+
+def test_a_release_does_not_go_back(networked: Account) -> None:
+    networked.nodegroup()
+    code, message = refused(
+        networked.eks.update_nodegroup_version,
+        clusterName="shop",
+        nodegroupName="workers",
+        releaseVersion="1.35.5-20261020",
+    )
+    assert (code, "cannot be rolled back" in message) == ("InvalidParameterException", True)
+
+
 def test_a_disruption_budget_stops_the_update_after_fifteen_minutes(networked: Account) -> None:
     networked.nodegroup(releaseVersion="1.35.5-20261020")
     before = set(networked.plane().members)
@@ -193,7 +234,8 @@ def test_what_eks_sets_itself_is_refused_in_a_launch_template(
 @pytest.mark.parametrize(
     ("more", "code", "words"),
     [
-        ({"version": "1.36"}, "InvalidParameterException", "newer than"),
+        ({"version": "1.36"}, "InvalidParameterException", "should be equal to Cluster kubernetes version 1.35"),
+        ({"version": "1.34"}, "InvalidParameterException", "should be equal to Cluster kubernetes version 1.35"),
         ({"instanceTypes": ["m99.large"]}, "InvalidParameterException", "do not exist: [m99.large]"),
         ({"amiType": "AL2023_ARM_64_STANDARD"}, "InvalidRequestException", "not a valid instance type"),
         ({"scalingConfig": {"minSize": 3, "maxSize": 2, "desiredSize": 2}}, "InvalidParameterException", "minSize"),

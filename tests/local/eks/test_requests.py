@@ -337,8 +337,8 @@ CREATES = [
                 "nodeRepairConfigOverrides": REPAIRS,
             },
             "capacityType": "SPOT",
-            "version": "1.34",
-            "releaseVersion": "1.34.8-20261020",
+            "version": "1.35",
+            "releaseVersion": "1.35.5-20261020",
         },
         131,
         OTHERS,
@@ -580,9 +580,9 @@ UPDATES = [
 
 
 def populated(account: Account, group_version: str = "1.34") -> Things:
-    """A cluster with one of each of the things that belong to it."""
+    """A cluster at 1.35 with one of each of the things that belong to it; the group is as old as it has to be."""
     ec2 = account.client("ec2")
-    account.cluster(accessConfig={"authenticationMode": "API_AND_CONFIG_MAP"})
+    account.cluster(version=group_version, accessConfig={"authenticationMode": "API_AND_CONFIG_MAP"})
     account.addon("vpc-cni")
     template = custom_template(account)
     account.nodegroup(
@@ -596,6 +596,9 @@ def populated(account: Account, group_version: str = "1.34") -> Things:
     ec2.create_launch_template_version(
         LaunchTemplateId=template, LaunchTemplateData={"MetadataOptions": {"HttpTokens": "required"}}
     )
+    if group_version != "1.35":
+        account.eks.update_cluster_version(name="shop", version="1.35")
+        account.clock.advance(541)
     made = account.eks.create_pod_identity_association(
         **SHOP, namespace="first", serviceAccount="first", roleArn=account.role("pod")
     )
@@ -750,7 +753,7 @@ def several(account: Account) -> Things:
     things = populated(account)
     account.request_cluster("other")
     account.addon("kube-proxy")
-    account.request_nodegroup("others")
+    account.request_nodegroup("others", version="1.35")
     for name in ("viewer", "other"):
         account.eks.create_access_entry(**SHOP, principalArn=account.role(name))
     for policy in ("AmazonEKSViewPolicy", "AmazonEKSEditPolicy"):
@@ -889,7 +892,7 @@ def test_cluster_versions_can_be_chosen(account: Account) -> None:
 
 
 def test_updates_are_of_the_cluster_or_of_one_thing_in_it(account: Account) -> None:
-    populated(account)
+    populated(account, "1.35")
     eks = account.eks
     of_group = eks.update_nodegroup_config(**WORKERS, scalingConfig={"maxSize": 5})["update"]["id"]
     of_addon = eks.update_addon(**SHOP, addonName="vpc-cni", resolveConflicts="PRESERVE")["update"]["id"]
@@ -934,7 +937,9 @@ def test_insights_can_be_chosen(account: Account) -> None:
     assert names(categories=["UPGRADE_READINESS"], kubernetesVersions=["1.36"]) == everything
     assert names(categories=["MISCONFIGURATION"]) == names(kubernetesVersions=["1.37"]) == set()
     assert names(statuses=["ERROR"]) == {"Kubelet version skew"}  # the group is at 1.34
-    assert names(statuses=["PASSING"]) == everything - {"Kubelet version skew"}
+    upgrade = ["UPGRADE_READINESS"]
+    assert names(categories=upgrade, statuses=["PASSING"]) == everything - {"Kubelet version skew"}
+    assert names(categories=["ROLLBACK_READINESS"], kubernetesVersions=["1.34"]) < everything
 
 
 @pytest.mark.parametrize("minutes", [119, 10_081])

@@ -66,7 +66,11 @@ def test_node_groups_have_to_follow_before_the_next_hop(account: Account) -> Non
     code, message = refused(account.eks.update_cluster_version, name="shop", version="1.36")
     assert code == "InvalidRequestException"
     assert "workers must be updated to match" in message
-    account.eks.update_nodegroup_version(clusterName="shop", nodegroupName="workers")
+    where = {"clusterName": "shop", "nodegroupName": "workers"}
+    account.eks.update_nodegroup_version(**where)
+    account.clock.advance(1_300)
+    assert account.describe_nodegroup()["version"] == "1.34"  # without a version, it stays at its own
+    account.eks.update_nodegroup_version(**where, version="1.35")
     account.clock.advance(1_300)
     assert account.describe_nodegroup()["version"] == "1.35"
     account.eks.start_insights_refresh(clusterName="shop")
@@ -247,9 +251,10 @@ def test_while_an_update_of_the_control_plane_runs(
 
 
 def test_while_an_update_of_a_group_runs(account: Account) -> None:
-    account.cluster(version="1.35")
+    account.cluster(version="1.34")
     account.addon("vpc-cni")
-    account.nodegroup(version="1.34")
+    account.nodegroup()
+    upgrade(account, "1.35")
     where = {"clusterName": "shop", "nodegroupName": "workers"}
     code, message = refused(account.eks.update_nodegroup_version, **where, version="1.36")
     assert code == "InvalidParameterException"
@@ -257,7 +262,7 @@ def test_while_an_update_of_a_group_runs(account: Account) -> None:
         "Nodegroup Kubernetes version should be equal to Cluster kubernetes version 1.35 "
         "or NodeGroup kubernetes version 1.34"
     )
-    account.eks.update_nodegroup_version(**where)
+    account.eks.update_nodegroup_version(**where, version="1.35")
     for call, more in (
         (account.eks.update_nodegroup_version, {}),
         (account.eks.update_nodegroup_config, {"scalingConfig": {"maxSize": 9}}),
@@ -304,3 +309,14 @@ def test_quotas_of_groups_and_clusters(account: Account) -> None:
     for number in range(99):
         account.request_cluster(f"cluster-{number}")
     assert refused(account.request_cluster, name="one-more")[0] == "ResourceLimitExceededException"
+
+
+def test_egress_does_not_go_back_to_aws(account: Account) -> None:
+    account.cluster()
+    for mode in ("CUSTOMER_ROUTED", "CUSTOMER_ISOLATED"):
+        account.eks.update_cluster_config(name="shop", resourcesVpcConfig={"controlPlaneEgressMode": mode})
+        account.clock.advance(301)
+    code, message = refused(
+        account.eks.update_cluster_config, name="shop", resourcesVpcConfig={"controlPlaneEgressMode": "AWS_MANAGED"}
+    )
+    assert (code, "cannot be changed back" in message) == ("InvalidParameterException", True)

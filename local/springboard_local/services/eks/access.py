@@ -133,6 +133,8 @@ def create_entry(eks: Eks, parameters: Fields) -> Fields:
     principal, kind = parameters["principalArn"], parameters.get("type") or "STANDARD"
     if not validation.PRINCIPAL.fullmatch(principal) or not _exists(principal):
         raise invalid_parameter("The specified principalArn is invalid: invalid principal.", cluster.name)
+    if kind != "STANDARD" and ":role/" not in principal:
+        raise invalid_parameter(f"The principalArn of an access entry of type {kind} must be a role.", cluster.name)
     if "/aws-service-role/" in principal:
         raise invalid_parameter(
             "The caller is not allowed to modify access entries with a principalArn value of a Service Linked Role",
@@ -281,9 +283,10 @@ def create_association(eks: Eks, parameters: Fields) -> Fields:
         message = f"Association already exists: {namespace}/{account}"
         raise in_use(message, cluster.name)
     check_pod_role(parameters["roleArn"], cluster)
+    tags = validation.tags(parameters.get("tags"))
+    options = _options({"namespace": namespace, "serviceAccount": account}, parameters, cluster)
     made = associate_service_account(eks, cluster, (namespace, account), parameters["roleArn"])
-    made["tags"] = validation.tags(parameters.get("tags"))
-    _set_options(made, parameters, cluster)
+    made.update(tags=tags, **options)
     eks.remember("CreatePodIdentityAssociation", parameters, made)
     return {"association": shown(made)}
 
@@ -303,13 +306,17 @@ def check_pod_role(arn: str, cluster: Cluster) -> None:
         raise invalid_parameter("Trust policy of the role provided is invalid.", cluster.name)
 
 
-def _set_options(association: Fields, parameters: Fields, cluster: Cluster) -> None:
-    """What an association may have beyond its role; with a target role it has an external id for its trust policy."""
-    association.update({key: parameters[key] for key in _ASSOCIATION_OPTIONS if parameters.get(key) is not None})
-    if association.get("targetRoleArn"):
-        validation.role(association["targetRoleArn"], "target role", cluster.name)
+def _options(association: Fields, parameters: Fields, cluster: Cluster) -> Fields:
+    """What an association has beyond its role; with a target role it has an external id for that one's trust policy."""
+    wanted = {key: parameters[key] for key in _ASSOCIATION_OPTIONS if parameters.get(key) is not None}
+    after = {**association, **wanted}
+    if after.get("policy") and not after.get("disableSessionTags"):
+        raise invalid_parameter("A policy needs disableSessionTags to be true.", cluster.name)
+    if after.get("targetRoleArn"):
+        validation.role(after["targetRoleArn"], "target role", cluster.name)
         place = (REGION, ACCOUNT, cluster.name, association["namespace"], association["serviceAccount"])
-        association["externalId"] = "/".join(place)
+        wanted["externalId"] = "/".join(place)
+    return wanted
 
 
 def associate_service_account(
@@ -357,10 +364,11 @@ def update_association(eks: Eks, parameters: Fields) -> Fields:
         return {"association": shown(made)}
     cluster = eks.cluster(parameters["clusterName"])
     found = _association(cluster, parameters["associationId"])
+    options = _options(found, parameters, cluster)
     if parameters.get("roleArn"):
         check_pod_role(parameters["roleArn"], cluster)
-        found["roleArn"] = parameters["roleArn"]
-    _set_options(found, parameters, cluster)
+        options["roleArn"] = parameters["roleArn"]
+    found.update(options)
     found["modifiedAt"] = eks.now
     eks.remember("UpdatePodIdentityAssociation", parameters, found)
     return {"association": shown(found)}

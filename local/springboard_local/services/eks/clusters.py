@@ -158,7 +158,7 @@ def access_cidrs(cidrs: list[str] | None, name: str) -> list[str]:
 
 def _is_network(cidr: str) -> bool:
     try:
-        return "/" in cidr and ipaddress.ip_network(cidr, strict=False).version in {4, 6}
+        return "/" in cidr and ipaddress.ip_network(cidr, strict=False).version == 4  # as clusters are IPv4 here
     except ValueError:
         return False
 

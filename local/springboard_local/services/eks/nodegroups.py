@@ -176,10 +176,8 @@ def _version(cluster: Cluster, name: str, version: str | None) -> str:
         return cluster.version
     if version not in calendar.versions():
         raise invalid_parameter(f"Requested Kubernetes version {version} is not supported", cluster.name, name)
-    if calendar.minor(version) > calendar.minor(cluster.version):
-        message = (
-            f"Requested Nodegroup Kubernetes version {version} is newer than the cluster's version {cluster.version}"
-        )
+    if version != cluster.version:
+        message = f"Nodegroup Kubernetes version should be equal to Cluster kubernetes version {cluster.version}"
         raise invalid_parameter(message, cluster.name, name)
     return version
 
@@ -524,7 +522,7 @@ def _target(cluster: Cluster, group: Nodegroup, parameters: Fields) -> Fields:
     """version, releaseVersion and launchTemplate that the group is to have."""
     release = parameters.get("releaseVersion")
     of_release = ".".join(release.split(".")[:2]) if release else None
-    version = parameters.get("version") or of_release or cluster.version
+    version = parameters.get("version") or of_release or group.fields["version"]
     if version not in {cluster.version, group.fields["version"]}:
         message = (
             f"Nodegroup Kubernetes version should be equal to Cluster kubernetes version {cluster.version} "
@@ -532,6 +530,12 @@ def _target(cluster: Cluster, group: Nodegroup, parameters: Fields) -> Fields:
         )
         raise invalid_parameter(message, cluster.name, group.name)
     target: Fields = {"version": version, "releaseVersion": _release(cluster, group.name, version, release)}
+    if _age(target["releaseVersion"]) < _age(group.fields["releaseVersion"]):
+        message = (
+            f"Nodegroup cannot be rolled back from release version {group.fields['releaseVersion']} "
+            f"to {target['releaseVersion']}"
+        )
+        raise invalid_parameter(message, cluster.name, group.name)
     reference = parameters.get("launchTemplate")
     present = group.fields.get("launchTemplate")
     if not reference:
@@ -547,6 +551,11 @@ def _target(cluster: Cluster, group: Nodegroup, parameters: Fields) -> Fields:
     target["launchTemplate"] = _template(cluster, checked, {**parameters, "nodegroupName": group.name})
     target["custom_template"] = checked.custom_template
     return target
+
+
+def _age(release: str) -> tuple[int, ...]:
+    """A release version (1.35.6-20261110) as numbers that compare."""
+    return tuple(int(each) for each in re.split(r"[.-]", release))
 
 
 # the way out

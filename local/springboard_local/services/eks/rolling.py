@@ -109,46 +109,82 @@ class _Roll:
         if found is None:
             self._fail("Unknown", "The Auto Scaling group of the node group does not exist", [])
             return
-        before = set(self.group.instances)
-        found.set_desired_capacity((found.desired_capacity or 0) + len(batch))
-        fresh = [each for each in self.group.instances if each not in before]
-        self.eks.after(seconds * 0.4 + 1, lambda: self._drain(batch, fresh, seconds * 0.6 - 1, 0))
+        if self.group.fields["updateConfig"].get("updateStrategy") == "MINIMAL":
+            self._drain_first(batch, seconds)
+            return
+        fresh = self._launch(len(batch))
+        self.eks.after(seconds * 0.4 + 1, lambda: self._drain(batch, fresh, seconds * 0.6 - 1))
 
-    def _drain(self, batch: list[str], fresh: list[str], least: float, waited: float) -> None:
+    def _launch(self, number: int) -> list[str]:
+        """Ask for so many instances more; the ids of those that have been launched."""
+        found = autoscaling.backend().autoscaling_groups.get(self.group.group_name)
+        before = set(self.group.instances)
+        if found is not None:
+            found.set_desired_capacity((found.desired_capacity or 0) + number)
+        return [each for each in self.group.instances if each not in before]
+
+    def _drain_first(self, batch: list[str], seconds: float) -> None:
+        """The MINIMAL strategy: the old nodes go before the new ones come, so that there are never more."""
+        names = [self.group.instances[each] for each in batch if self.group.instances.get(each)]
+
+        def drained(blocked: list[Eviction]) -> None:
+            if self.ended:
+                return
+            if blocked and not self.force:
+                self._give_up(names)
+                return
+            self._withdraw(batch)
+            fresh = self._launch(len(batch))
+            self.eks.after(seconds * 0.4, lambda: self._await(batch, fresh, 0, self._next_batch))
+
+        drain(self.eks, self.cluster, names, least=seconds * 0.6 - 1, done=drained)
+
+    def _drain(self, batch: list[str], fresh: list[str], least: float) -> None:
         """Drain the old nodes once the new ones are ready to take their pods."""
+
+        def ready() -> None:
+            names = [self.group.instances[each] for each in batch if self.group.instances.get(each)]
+            drain(
+                self.eks,
+                self.cluster,
+                names,
+                least=least,
+                done=lambda blocked: self._replace(batch, fresh, names, blocked),
+            )
+
+        self._await(batch, fresh, 0, ready)
+
+    def _await(self, batch: list[str], fresh: list[str], waited: float, then: Callable[[], None]) -> None:
+        """Go on once there is a ready node for each of the batch; give up when patience is over."""
         if self.ended:
             return
         ready = nodes.ready(self.cluster, self.group)
-        if len(fresh) < len(batch) or any(self.group.instances.get(each) not in ready for each in fresh):
-            if waited >= PATIENCE:
-                self._withdraw(fresh)
-                message = self.group.launch_error or "Instances failed to join the kubernetes cluster"
-                self._fail("NodeCreationFailure", message, fresh)
-                return
-            self.eks.after(_TRY, lambda: self._drain(batch, fresh, least, waited + _TRY))
-            return
-        names = [self.group.instances[each] for each in batch if self.group.instances.get(each)]
-        drain(
-            self.eks,
-            self.cluster,
-            names,
-            least=least,
-            done=lambda blocked: self._replace(batch, fresh, names, blocked),
-        )
+        if len(fresh) >= len(batch) and all(self.group.instances.get(each) in ready for each in fresh):
+            then()
+        elif waited >= PATIENCE:
+            self._withdraw(fresh)
+            message = self.group.launch_error or "Instances failed to join the kubernetes cluster"
+            self._fail("NodeCreationFailure", message, fresh)
+        else:
+            self.eks.after(_TRY, lambda: self._await(batch, fresh, waited + _TRY, then))
 
     def _replace(self, batch: list[str], fresh: list[str], names: list[str], blocked: list[Eviction]) -> None:
         if self.ended:
             return
         if blocked and not self.force:
-            for name in names:
-                if self.cluster.plane:
-                    self.cluster.plane.cordon(name, unschedulable=False)
             self._withdraw(fresh)
-            message = f"Reached max retries while trying to evict pods from nodes in node group {self.group.name}"
-            self._fail("PodEvictionFailure", message, names)
+            self._give_up(names)
             return
         self._withdraw(batch)
         self.eks.soon(self._next_batch)
+
+    def _give_up(self, names: list[str]) -> None:
+        """Budgets have blocked the eviction for too long: the nodes stay, and serve again."""
+        for name in names:
+            if self.cluster.plane:
+                self.cluster.plane.cordon(name, unschedulable=False)
+        message = f"Reached max retries while trying to evict pods from nodes in node group {self.group.name}"
+        self._fail("PodEvictionFailure", message, names)
 
     def _withdraw(self, instance_ids: list[str]) -> None:
         found = autoscaling.backend().autoscaling_groups.get(self.group.group_name)

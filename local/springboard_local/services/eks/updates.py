@@ -307,6 +307,11 @@ def _change_vpc(cluster: Cluster, wanted: Fields) -> _Change:
 def _change_egress(cluster: Cluster, present: Fields, mode: str) -> _Change:
     if mode == present["controlPlaneEgressMode"]:
         _same(cluster, f"controlPlaneEgressMode: {mode}")
+    if mode == "AWS_MANAGED":
+        message = (
+            f"controlPlaneEgressMode cannot be changed back to AWS_MANAGED from {present['controlPlaneEgressMode']}"
+        )
+        raise invalid_parameter(message, cluster.name)
     changed = params(ControlPlaneEgressMode=mode)
     return changed, lambda: present.update(controlPlaneEgressMode=mode)
 
