@@ -34,6 +34,8 @@ def test_up_status_reset_down(tmp_path: Path) -> None:
         assert made.running
         assert process.status(state) == made
         assert process.up(state=state) == made
+        with pytest.raises(NotStartedError, match="runs here with the embedded Kubernetes lane"):
+            process.up(kubernetes="real", state=state)
 
         env = process.env(state)
         assert env["AWS_PROFILE"] is None
@@ -55,6 +57,15 @@ def test_up_status_reset_down(tmp_path: Path) -> None:
     assert not process.down(state)
     with pytest.raises(ProcessLookupError):
         os.kill(made.pid, 0)
+
+
+def test_a_real_lane_that_is_not_built_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(NotStartedError, match="make kubernetes"):
+        process.up(port=0, kubernetes="real", state=tmp_path / "state")
+    assert not (tmp_path / "state" / "local-cloud.log").exists()
 
 
 def test_another_process_of_the_same_number_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

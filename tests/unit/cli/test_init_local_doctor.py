@@ -101,7 +101,7 @@ def test_the_local_cloud_is_driven(machine: Machine) -> None:
     machine.local_cloud = lambda: process
 
     assert machine.run("local", "up", "--port", "0", "--speed", "600").stdout == "http://127.0.0.1:5102\n"
-    assert process.asked == {"port": 0, "speed": 600.0, "kubernetes": "embedded"}
+    assert process.asked == {"port": 0, "speed": 600.0, "kubernetes": None}
     assert "local-cloud.log" in machine.run("local", "status").stdout
     assert "is empty" in machine.run("local", "reset").stderr
     assert "has ended" in machine.run("local", "down").stderr
