@@ -80,7 +80,7 @@ def test_what_breaks_is_logged_without_the_document(call: Client, world: FakeWor
     def broken(*_: object) -> None:
         raise RuntimeError("the table has burnt down")
 
-    world.store.create = broken  # type: ignore[method-assign] # the defect that this is about
+    world.store.create = broken  # type: ignore[method-assign, assignment] # the defect that this is about
     reply = call("POST", "/environments", app(env={"PASSWORD": CANARY}))
     assert reply.status == 500
     assert "burnt down" in logged.getvalue()
