@@ -42,6 +42,7 @@ DEVELOPER_SECRET_KEY = "local-springboard-developer-not-secret"  # noqa: S105 - 
 
 # In the order in which they are installed; closed in the opposite order.
 SERVICES = (
+    "metrics",
     "iam",
     "iam_documents",
     "s3",

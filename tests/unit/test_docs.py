@@ -73,10 +73,12 @@ def test_every_component_has_its_line_with_its_numbers() -> None:
 
 def test_every_alarm_has_a_runbook() -> None:
     resources = template()["Resources"].values()
-    names = [each["Properties"]["AlarmName"] for each in resources if each["Type"] == "AWS::CloudWatch::Alarm"]
-    assert names
-    for name in names:
-        assert f"\n## {name.replace('${Prefix}', 'springboard')}\n" in page("guide/runbooks.md")
+    alarms = [each["Properties"] for each in resources if each["Type"] == "AWS::CloudWatch::Alarm"]
+    assert alarms
+    for each in alarms:
+        name = each["AlarmName"].replace("${Prefix}", "springboard")
+        assert f"\n## {name}\n" in page("guide/runbooks.md")
+        assert each["AlarmDescription"].endswith(f"runbook docs/guide/runbooks.md#{name}")
 
 
 def test_every_parameter_and_output_is_explained() -> None:

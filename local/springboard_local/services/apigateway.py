@@ -24,7 +24,7 @@ from moto.logs.models import logs_backends
 
 from springboard_local.cloud import ACCOUNT, REGION
 from springboard_local.pipeline import ApiError, Reset, operation
-from springboard_local.services import iam
+from springboard_local.services import iam, metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -155,6 +155,9 @@ class Gateway:
             answer = self._answer(request)
             call.status = answer.status
             call.error = None if answer.status < 400 else str(answer.status)
+        metrics.count("AWS/ApiGateway", "Count", ApiId=request.api_id)
+        metrics.count("AWS/ApiGateway", "4xx", 1 if 400 <= answer.status < 500 else 0, ApiId=request.api_id)
+        metrics.count("AWS/ApiGateway", "5xx", 1 if answer.status >= 500 else 0, ApiId=request.api_id)
         self._log(request, answer)
         return answer
 

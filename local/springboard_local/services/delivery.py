@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from botocore import xform_name
 from botocore.exceptions import ClientError, ParamValidationError, UnknownServiceError
 
-from springboard_local.services import iam
+from springboard_local.services import iam, metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -100,14 +100,19 @@ class Carrier:
             hold.release()
 
     def _attempt(self, parcel: Parcel, tried: int, attempts: int, age: float) -> None:
+        rule = parcel.source_arn.rsplit("/", 1)[-1] if parcel.service == "events.amazonaws.com" else ""
         try:
             deliver(self._cloud, parcel)
+            if rule:
+                metrics.count("AWS/Events", "Invocations", RuleName=rule)
         except UndeliverableError as error:
             delay = min(2.0**tried, 300.0)
             late = self._cloud.clock.now() + timedelta(seconds=delay) - parcel.due > timedelta(seconds=age)
             if not error.final and tried < attempts and not late:
                 self._later(delay, lambda: self._attempt(parcel, tried + 1, attempts, age))
                 return
+            if rule:
+                metrics.count("AWS/Events", "FailedInvocations", RuleName=rule)
             condition = "" if error.final else "MaximumEventAgeInSeconds" if late else "MaximumRetryAttempts"
             self._give_up(parcel, error, tried, condition)
 
@@ -230,8 +235,9 @@ def _to_queue(cloud: Cloud, parcel: Parcel, role: str | None, attributes: Mappin
     cloud.client("sqs", role).send_message(**parameters)
 
 
-def _to_topic(cloud: Cloud, parcel: Parcel, role: str | None, _: Mapping[str, str]) -> None:
-    cloud.client("sns", role).publish(TopicArn=parcel.arn, Message=parcel.payload)
+def _to_topic(cloud: Cloud, parcel: Parcel, role: str | None, attributes: Mapping[str, str]) -> None:
+    subject = {"Subject": attributes["Subject"][:100]} if attributes.get("Subject") else {}
+    cloud.client("sns", role).publish(TopicArn=parcel.arn, Message=parcel.payload, **subject)
 
 
 def _to_bus(cloud: Cloud, parcel: Parcel, role: str | None, _: Mapping[str, str]) -> None:

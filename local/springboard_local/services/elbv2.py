@@ -29,9 +29,9 @@ from moto.elbv2.ssl_policies import SSL_POLICIES
 from moto.moto_api._internal import mock_random
 
 from springboard_local.clock import iso
-from springboard_local.services import ingress
+from springboard_local.services import ingress, metrics
 from springboard_local.services.mending import Mending
-from springboard_local.services.target_health import Registration, TargetHealth
+from springboard_local.services.target_health import Registration, TargetHealth, suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -367,6 +367,7 @@ class LoadBalancing(moto_elbv2.ELBv2Backend):  # type: ignore[misc]  # moto is u
             for listener in list(balancer.listeners.values()):
                 self._drop_tags(listener)
             groups = self._groups_behind(balancer)
+            metrics.ended("LoadBalancer", suffix(arn))
             del self.load_balancers[arn]
             self.tagging_service.delete_all_tags_for_resource(arn)
             interfaces = list(balancer.interfaces)

@@ -19,6 +19,7 @@ import re
 import ssl
 import tempfile
 import threading
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,7 +32,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from springboard_local.services.target_health import answer_of_application
+from springboard_local.services import metrics
+from springboard_local.services.target_health import NAMESPACE, answer_of_application, suffix
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -241,6 +243,21 @@ def _names_of(ingress: _Ingress, arn: str, certificate: str) -> list[str]:
 
 
 def _answer(ingress: _Ingress, arn: str, port: int, request: web.BaseRequest) -> web.Response:
+    """The response to one request, and what CloudWatch gets to know of it."""
+    began = time.perf_counter()
+    response = _routed(ingress, arn, port, request)
+    balancer = suffix(arn)
+    by_target = response.headers.get("Server") != "awselb/2.0"
+    metrics.count(NAMESPACE, "RequestCount", LoadBalancer=balancer)
+    if by_target:
+        metrics.count(NAMESPACE, "TargetResponseTime", time.perf_counter() - began, "Seconds", LoadBalancer=balancer)
+    if response.status >= 400:
+        source = "Target" if by_target else "ELB"
+        metrics.count(NAMESPACE, f"HTTPCode_{source}_{response.status // 100}XX_Count", LoadBalancer=balancer)
+    return response
+
+
+def _routed(ingress: _Ingress, arn: str, port: int, request: web.BaseRequest) -> web.Response:
     """The response to one request, as the load balancer's rules say."""
     entry = ingress.balancers.get(arn)
     listener = _listener(ingress, arn, port)

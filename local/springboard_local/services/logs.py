@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
+import json
+import operator
+import re
 from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import EmptyResult
@@ -9,6 +13,7 @@ from moto.logs.exceptions import InvalidParameterException, ResourceNotFoundExce
 from moto.logs.models import LogsBackend
 from moto.logs.responses import LogsResponse
 
+from springboard_local.services import metrics
 from springboard_local.services.mending import Mending
 
 if TYPE_CHECKING:
@@ -41,6 +46,78 @@ def _delete_log_group(original: Any) -> Any:
         backend.tagger.delete_all_tags_for_resource(group.arn)
 
     return delete
+
+
+def _put_log_events(original: Any) -> Any:
+    """Lines are read for metrics: those in the embedded format, and those that a metric filter matches."""
+
+    def put(backend: Any, log_group_name: str, log_stream_name: str, log_events: list[dict[str, Any]]) -> Any:
+        answer = original(backend, log_group_name, log_stream_name, log_events)
+        filters = backend.filters.get_matching_filters(log_group_name=log_group_name)
+        for event in log_events:
+            metrics.embedded(event["message"])
+            for each in filters:
+                if matches(each["filterPattern"] or "", event["message"]):
+                    _transform(each["metricTransformations"], event["message"])
+        return answer
+
+    return put
+
+
+def _transform(transformations: list[dict[str, Any]], line: str) -> None:
+    for each in transformations:
+        value = str(each["metricValue"])
+        found = _member(line, value) if value.startswith("$.") else value
+        try:
+            metrics.count(each["metricNamespace"], each["metricName"], float(found), each.get("unit") or "None")
+        except (TypeError, ValueError):
+            continue  # as on AWS: a value that is no number is no datapoint
+
+
+_CLAUSE = re.compile(r'^\{\s*(\$[\w.]+)\s*(=|!=|<=|>=|<|>)\s*("[^"]*"|[\w.*-]+)\s*\}$')
+_ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+def matches(pattern: str, line: str) -> bool:
+    """Whether a filter pattern matches: all lines (""), all of its terms, or one comparison of a JSON member.
+
+    Raises InvalidParameterException for other patterns.
+    """
+    pattern = pattern.strip()
+    if not pattern.startswith("{"):
+        if pattern.startswith(("[", "%")):
+            raise InvalidParameterException(constraint="unsupported", parameter="filterPattern", value=pattern)
+        terms = [quoted or plain for quoted, plain in re.findall(r'"([^"]*)"|(\S+)', pattern)]
+        return all((term[1:] not in line) if term.startswith("-") else term in line for term in terms)
+    clause = _CLAUSE.match(pattern)
+    if clause is None:
+        raise InvalidParameterException(constraint="unsupported", parameter="filterPattern", value=pattern)
+    path, sign, wanted = clause[1], clause[2], clause[3].strip('"')
+    found = _member(line, path)
+    if found is None:
+        return False
+    if sign in _ORDERS:
+        return isinstance(found, int | float) and _ORDERS[sign](found, float(wanted))
+    text = json.dumps(found) if isinstance(found, bool) else str(found)
+    return fnmatch.fnmatchcase(text, wanted) == (sign == "=")
+
+
+def _member(line: str, path: str) -> Any:
+    try:
+        value = json.loads(line)
+        for name in path.removeprefix("$.").split("."):
+            value = value[name]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return value
+
+
+def _put_metric_filter(original: Any) -> Any:
+    def put(backend: Any, filter_name: str, filter_pattern: str, *arguments: Any, **named: Any) -> Any:
+        matches(filter_pattern or "", "")
+        return original(backend, filter_name, filter_pattern, *arguments, **named)
+
+    return put
 
 
 def _list_tags_for_resource(original: Any) -> Any:
@@ -81,6 +158,8 @@ def install(cloud: Cloud) -> None:
         put_retention_policy=_put_retention_policy(LogsBackend.put_retention_policy),
         delete_log_group=_delete_log_group(LogsBackend.delete_log_group),
         list_tags_for_resource=_list_tags_for_resource(LogsBackend.list_tags_for_resource),
+        put_log_events=_put_log_events(LogsBackend.put_log_events),
+        put_metric_filter=_put_metric_filter(LogsBackend.put_metric_filter),
     )
     _mending.replace(LogsResponse, associate_kms_key=_associate_kms_key, disassociate_kms_key=_disassociate_kms_key)
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from springboard_local.services import metrics
+
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterable
@@ -69,6 +71,14 @@ UNUSED_ZONE = Verdict(
 )
 TIMEOUT = Verdict(Kind.BAD, "Target.Timeout", "Request timed out")
 FAILED = Verdict(Kind.BAD, "Target.FailedHealthChecks", "Health checks failed")
+
+
+NAMESPACE = "AWS/ApplicationELB"
+
+
+def suffix(arn: str) -> str:
+    """The part of an ELB ARN that is a dimension of its metrics: app/shop/50dc…, targetgroup/shop/73e2…."""
+    return arn.rpartition(":")[2].removeprefix("loadbalancer/")
 
 
 @dataclass
@@ -184,12 +194,14 @@ class TargetHealth:
                 key = (registration.target_id, registration.port)
                 if group.registrations.get(key) is registration:
                     del group.registrations[key]
+                self._report(elb, group)
 
         delay = int(group.attributes["deregistration_delay.timeout_seconds"])
         if not delay or not elb.load_balancers_of(group.arn):
             forget()
             return
         registration.state = "draining"
+        self._report(elb, group)
         registration.reason, registration.description = DRAINING
         registration.streak = 0
         registration.timer = self._cloud.clock.call_later(delay, forget)
@@ -214,6 +226,7 @@ class TargetHealth:
             if was_moving and verdict.kind in {Kind.GOOD, Kind.BAD}:
                 return  # the probes under way count, not the number of questions
             self._apply(group, registration, verdict)
+            self._report(elb, group)
             begins = registration.moving and not was_moving
         if begins:
             self._probe_at(elb, group, registration, group.health_check_interval_seconds)
@@ -243,6 +256,7 @@ class TargetHealth:
                 if registration.gone or registration.state == "draining":
                     return
                 self._apply(group, registration, verdict)
+                self._report(elb, group)
                 interval = int(group.health_check_interval_seconds)
                 pace = 1 if registration.moving and verdict.kind is not Kind.REGISTERING else _SETTLED_INTERVALS
             self._probe_at(elb, group, registration, interval * pace)
@@ -282,6 +296,15 @@ class TargetHealth:
         registration.streak += 1
         if registration.streak >= threshold:
             self._settle(registration, state, verdict)
+
+    @staticmethod
+    def _report(elb: Any, group: Any) -> None:
+        """Tell CloudWatch how many targets are healthy, and how many are not; nothing where none is registered."""
+        states = [each.state for each in list(group.registrations.values())]
+        for balancer in elb.load_balancers_of(group.arn):
+            names = {"LoadBalancer": suffix(balancer.arn), "TargetGroup": suffix(group.arn)}
+            for name, state in (("HealthyHostCount", "healthy"), ("UnHealthyHostCount", "unhealthy")):
+                metrics.level(NAMESPACE, name, states.count(state) if states else None, **names)
 
     # Judging
 

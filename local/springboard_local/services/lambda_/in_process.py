@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 import threading
 import time
 import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from springboard_local.services.lambda_.errors import WorkerKilled
 from springboard_local.services.lambda_.logs import LogStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from springboard_local.services.lambda_.configuration import Configuration
 
@@ -59,6 +61,47 @@ class Context:
     def endpoint(self) -> str:
         """Where the local cloud listens."""
         return self._worker.endpoint
+
+
+class _Output:
+    """Stands for sys.stdout while functions run in this process: what a function's thread prints is its log's."""
+
+    def __init__(self, real: Any) -> None:
+        self.real = real
+        self.mine = threading.local()
+
+    def write(self, text: str) -> int:
+        """Pass on, and keep for the thread's function."""
+        if (kept := getattr(self.mine, "kept", None)) is not None:
+            kept.append(text)
+        return int(self.real.write(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+_output_lock = threading.Lock()
+_printers: list[_Output] = []
+
+
+@contextmanager
+def _printing(write: Callable[[list[str]], None]) -> Iterator[None]:
+    """What this thread prints goes into a function's log, too."""
+    with _output_lock:
+        output = _printers[-1] if _printers else _Output(sys.stdout)
+        _printers.append(output)
+        sys.stdout = output
+    before, output.mine.kept = getattr(output.mine, "kept", None), []
+    try:
+        yield
+    finally:
+        lines = "".join(output.mine.kept).splitlines()
+        output.mine.kept = before
+        with _output_lock:
+            _printers.pop()
+            if not _printers and sys.stdout is output:
+                sys.stdout = output.real
+        write(lines)
 
 
 class InProcessWorker:
@@ -126,7 +169,8 @@ class InProcessWorker:
     def _run(self, payload: bytes, request_id: str) -> tuple[bytes, str | None]:
         try:
             event = json.loads(payload) if payload else {}
-            result = self._function(event, Context(self, request_id))
+            with _printing(self.log.write):
+                result = self._function(event, Context(self, request_id))
         except Exception as error:  # noqa: BLE001 - every failure of a handler is an answer
             return _raised(error, request_id), "Unhandled"
         try:

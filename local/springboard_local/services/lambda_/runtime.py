@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from springboard_local.services import iam
+from springboard_local.services import iam, metrics
 from springboard_local.services.lambda_.configuration import Configuration, configuration
 from springboard_local.services.lambda_.errors import Throttled, WorkerKilled
 from springboard_local.services.lambda_.in_process import InProcessFactory, InProcessWorker
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 PRINCIPAL = "lambda.amazonaws.com"
 
 _WORKERS = 24
+_NAMESPACE = "AWS/Lambda"
 _RETRY_DELAYS = (60.0, 120.0)  # virtual seconds before the second and the third attempt
 _THROTTLE_DELAY, _THROTTLE_DELAY_MOST = 1.0, 300.0
 _AGE = 21_600
@@ -84,7 +86,16 @@ class Runtime:
     def run(self, found: Configuration, payload: bytes, request_id: str) -> Invocation:
         """As `invoke`, for a function already looked up."""
         with self._cloud.clock.working():
-            answer, error, worker = self._pool.run(found, payload, request_id)
+            began = time.perf_counter()
+            try:
+                answer, error, worker = self._pool.run(found, payload, request_id)
+            except Throttled:
+                metrics.count(_NAMESPACE, "Throttles", FunctionName=found.name)
+                raise
+            milliseconds = (time.perf_counter() - began) * 1_000
+            metrics.count(_NAMESPACE, "Invocations", FunctionName=found.name)
+            metrics.count(_NAMESPACE, "Errors", 1 if error else 0, FunctionName=found.name)
+            metrics.count(_NAMESPACE, "Duration", milliseconds, "Milliseconds", FunctionName=found.name)
             tail: str = worker.log.tail()  # type: ignore[attr-defined] # both kinds of workers have a log
         return Invocation(answer, error, tail, request_id, found.version)
 
@@ -163,6 +174,7 @@ class Runtime:
     def _give_up(
         self, event: _Event, found: Configuration, config: Mapping[str, Any], condition: str, done: Invocation | None
     ) -> None:
+        metrics.count(_NAMESPACE, "AsyncEventsDropped", FunctionName=found.name)
         self._send(config, event, found, condition, done)
         if found.dead_letter_arn:
             failure = json.loads(done.payload) if done and done.payload else {}
@@ -230,8 +242,10 @@ class Runtime:
                     "EventBusName": target,
                 }
                 client.put_events(Entries=[entry])
-        except Exception:  # as on AWS: the record is lost, and DestinationDeliveryFailures counts it
+        except Exception:  # as on AWS: the record is lost, and a metric counts it
             log.exception("%s could not send a record to %s", found.name, target)
+            lost = "DeadLetterErrors" if target == found.dead_letter_arn else "DestinationDeliveryFailures"
+            metrics.count(_NAMESPACE, lost, FunctionName=found.name)
 
     # credentials
 

@@ -6,6 +6,7 @@ import importlib
 import logging
 from typing import TYPE_CHECKING
 
+from springboard_local.services import metrics
 from springboard_local.services.stepfunctions import api
 from springboard_local.services.stepfunctions.machines import Machines, status_detail
 
@@ -44,7 +45,22 @@ def tags_of(arn: str) -> Mapping[str, str]:
     return dict(machine.tags) if machine else {}
 
 
+# AWS/States names what it counts after how an execution ended, and times those that ended by themselves.
+_MEASURED = {
+    "RUNNING": "ExecutionsStarted",
+    "SUCCEEDED": "ExecutionsSucceeded",
+    "FAILED": "ExecutionsFailed",
+    "TIMED_OUT": "ExecutionsTimedOut",
+    "ABORTED": "ExecutionsAborted",
+}
+
+
 def _emit(execution: Execution) -> None:
+    machine = execution.machine_arn
+    metrics.count("AWS/States", _MEASURED[execution.status], StateMachineArn=machine)
+    if execution.stop is not None:
+        milliseconds = (execution.stop - execution.start).total_seconds() * 1_000
+        metrics.count("AWS/States", "ExecutionTime", milliseconds, "Milliseconds", StateMachineArn=machine)
     events = _events()
     if events is None or execution.express:
         return
