@@ -6,6 +6,7 @@ has moved for its whole window, because its state can then not change by itself.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import operator
@@ -218,7 +219,7 @@ class Alarms:
             actions = {"ALARM": alarm.alarm_actions, "OK": alarm.ok_actions}.get(state, alarm.insufficient_data_actions)
             message = json.dumps(_message(alarm, before["value"], iso(self._now())))
             for action in actions or ():
-                self._carrier.submit(lambda action=action: self._act(alarm, action, message))
+                self._carrier.submit(functools.partial(self._act, alarm, action, message))
 
     def _act(self, alarm: Any, action: str, message: str) -> None:
         subject = f'{alarm.state_value}: "{alarm.name}" in EU (Ireland)'
