@@ -78,6 +78,7 @@ def test_the_aws_cli_waits_makes_a_kubeconfig_and_kubectl_answers(shell: Shell) 
 
 
 @pytest.mark.sweep
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("shell", [200.0], indirect=True)
 def test_the_waiters_of_the_aws_cli_wait_and_a_cluster_goes_a_minor_up(shell: Shell) -> None:
     """The CLI looks every 10 to 30 seconds, so this takes minutes, most of them idle."""
@@ -99,6 +100,7 @@ def terraform(shell: Shell, *arguments: str, codes: tuple[int, ...] = (0,)) -> s
 
 
 @pytest.mark.sweep
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(
     not (shutil.which("terraform") and os.environ.get("TERRAFORM_PLUGINS")),
     reason="needs terraform, and in TERRAFORM_PLUGINS the folder of a filesystem mirror with hashicorp/aws",
