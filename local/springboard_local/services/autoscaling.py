@@ -372,8 +372,22 @@ def _source_arns(parameters: Any) -> list[str]:
     return [each["Identifier"] for each in sources]
 
 
+def _delete_group(call: pipeline.Call) -> None:
+    """DeleteAutoScalingGroup: one with instances goes only by ForceDelete."""
+    name = call.parameters["AutoScalingGroupName"]
+    group = backend().autoscaling_groups.get(name)
+    if group is not None and group.instance_states and not call.parameters.get("ForceDelete"):
+        message = (
+            "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) "
+            "still in the group."
+        )
+        raise ApiError("ResourceInUse", message)
+    backend().delete_auto_scaling_group(name)
+
+
 def _register_operations() -> None:
     api = "autoscaling"
+    pipeline.operation(api, "DeleteAutoScalingGroup")(_delete_group)
 
     @pipeline.operation(api, "AttachTrafficSources")
     def _attach_sources(call: pipeline.Call) -> dict[str, Any]:

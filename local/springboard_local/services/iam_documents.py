@@ -1,4 +1,4 @@
-"""IAM where moto is in the way: documents without Version, and AWS's own policies.
+"""IAM where moto is in the way: documents without Version, AWS's own policies, policies in use.
 
 A document without Version is of the oldest version, and valid; SAM's policy templates are written so.
 AWS's 1,500 managed policies are read once in a process, not again for each emptied account.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+from moto.iam.exceptions import DeleteConflictException
 from moto.iam.models import IAMBackend
 from moto.iam.policy_validation import BaseIAMPolicyValidator
 
@@ -41,6 +42,14 @@ def _init_aws_policies(read: Callable[[Any], list[Any]]) -> Callable[[Any], list
     return policies
 
 
+def _delete_policy(self: Any, policy_arn: str) -> None:
+    """Refuse while a user, group or role has the policy."""
+    policy = self.get_policy(policy_arn)
+    if policy.attachment_count:
+        raise DeleteConflictException("Cannot delete a policy attached to entities.")
+    del self.managed_policies[policy.arn]
+
+
 def install(_cloud: Cloud) -> None:
     """Mend moto's IAM."""
     _mending.undo()
@@ -48,6 +57,7 @@ def install(_cloud: Cloud) -> None:
         BaseIAMPolicyValidator, _validate_version=_validate_version(BaseIAMPolicyValidator._validate_version)
     )
     _mending.replace(IAMBackend, _init_aws_policies=_init_aws_policies(IAMBackend._init_aws_policies))
+    _mending.replace(IAMBackend, delete_policy=_delete_policy)
 
 
 def close(_cloud: Cloud) -> None:

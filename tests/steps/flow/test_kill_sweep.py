@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from springboard_local.pipeline import Rule
 from tests.steps.flow import invariants, kills, stack
 from tests.steps.flow.inventory import inventory
 from tests.steps.flow.owned import normalised, owned
@@ -160,7 +161,9 @@ def _arm(springboard: Springboard, moment: Moment, number: int, done: Act) -> No
 
 def _died(springboard: Springboard, number: int, done: Act) -> None:
     """All that were to die have died, so the story was told in full."""
-    alive = [rule.principal for rule in springboard.cloud.pipeline.faults() if not rule.struck]
+    alive = [
+        rule.principal for rule in springboard.cloud.pipeline.faults() if isinstance(rule, Rule) and not rule.struck
+    ]
     alive = [each for each in alive if not each.endswith(kills.PUBLISHER)]  # the number of events varies
     struck = springboard.kubernetes.struck
     kills.disarm(springboard)
