@@ -15,7 +15,7 @@ export UV_NO_PROGRESS := 1
 
 .PHONY: help
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV)/.done $(TOOLS)/sam/.done $(TOOLS)/worker/.done ## Make the environments (about 250 MB from PyPI, a minute or two)
@@ -80,6 +80,10 @@ test-slow: setup $(TOOLS)/checkov/.done
 .PHONY: sweep
 sweep: setup ## Run every case of the fault sweeps (`make check` takes a sample)
 	@"$(BIN)/python" -m pytest -q -n 2 --dist worksteal -m "sweep and not real"
+
+.PHONY: test-kubernetes
+test-kubernetes: setup kubernetes ## Run the flows and the lanes' contract on the real control plane
+	@"$(BIN)/python" -m pytest -q -n 2 --dist loadfile -m "real and not sweep"
 
 .PHONY: wheel
 wheel: setup ## Build the CLI as a wheel into dist/

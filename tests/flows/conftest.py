@@ -34,8 +34,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """However they are shuffled, the marked ones come last."""
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+    """However they are shuffled, one lane after the other, and in each the marked ones come last."""
+
+    def place(item: pytest.Item) -> tuple[str, bool]:
+        call = getattr(item, "callspec", None)
+        lane = call.params.get("laptop", "") if call else ""
+        return str(lane), item.get_closest_marker("last") is not None
+
+    items.sort(key=place)
 
 
 @dataclass(frozen=True)
@@ -107,9 +113,9 @@ class Laptop:
             return json.load(answer)
 
 
-@pytest.fixture(scope="session")
-def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
-    """A local cloud with Springboard's stack in it, for the whole run."""
+@pytest.fixture(scope="session", params=["embedded", pytest.param("real", marks=pytest.mark.real)])
+def laptop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
+    """A local cloud with Springboard's stack in it, for the whole run; on each Kubernetes lane."""
     state = tmp_path_factory.mktemp("flows") / "state"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPRINGBOARD_STATE", str(state))
@@ -117,7 +123,11 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
         worker = source.ROOT / ".tools" / "worker" / "bin" / "python"
         assert worker.exists(), "`make setup` makes the workers' environment"
         started = process.up(
-            port=0, speed=SPEED, worker_python=worker, options=(f"--examples={source.ROOT / 'examples'}",)
+            port=0,
+            speed=SPEED,
+            kubernetes=request.param,
+            worker_python=worker,
+            options=(f"--examples={source.ROOT / 'examples'}",),
         )
         try:
             environment = demo.surroundings(source.ROOT)

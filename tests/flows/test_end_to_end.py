@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,22 +78,53 @@ def test_kubectl_answers_as_the_access_entries_say(
     assert said.out.strip().splitlines()[-1:] == [answer], said.err
 
 
-def test_a_principal_without_an_entry_is_nobody(laptop: Laptop, kubeconfig: str) -> None:
+def kubeconfig_of(laptop: Laptop, kubeconfig: str, user: str) -> str:
+    """The file as a new IAM user has it, whom IAM allows everything."""
     iam = laptop.client("iam")
-    iam.create_user(UserName="stranger")
+    iam.create_user(UserName=user)
     everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-    iam.put_user_policy(UserName="stranger", PolicyName="everything", PolicyDocument=json.dumps(everything))
-    key = iam.create_access_key(UserName="stranger")["AccessKey"]
+    iam.put_user_policy(UserName=user, PolicyName="everything", PolicyDocument=json.dumps(everything))
+    key = iam.create_access_key(UserName=user)["AccessKey"]
     # The local cloud's fixed keys stand in the file; a file for AWS holds none.
     mine = Path(kubeconfig).read_text()
     theirs = mine.replace(DEVELOPER_ACCESS_KEY, key["AccessKeyId"])
     theirs = theirs.replace(DEVELOPER_SECRET_KEY, key["SecretAccessKey"])
     assert theirs != mine
-    file = laptop.folder / "kubeconfig-of-the-stranger"
+    file = laptop.folder / f"kubeconfig-of-{user}"
     file.write_text(theirs)
-    said = laptop.run("kubectl", "--kubeconfig", str(file), "get", "pods", "-n", "shop")
+    return str(file)
+
+
+def test_a_principal_without_an_entry_is_nobody(laptop: Laptop, kubeconfig: str) -> None:
+    file = kubeconfig_of(laptop, kubeconfig, "stranger")
+    said = laptop.run("kubectl", "--kubeconfig", file, "get", "pods", "-n", "shop")
     assert said.code != 0
     assert "Unauthorized" in said.err or "must be logged in" in said.err, said.err
+
+
+def test_a_viewer_reads_pods_and_cannot_delete_them(laptop: Laptop, kubeconfig: str) -> None:
+    file = kubeconfig_of(laptop, kubeconfig, "viewer")
+    arn = laptop.client("iam").get_user(UserName="viewer")["User"]["Arn"]
+    eks, place = laptop.client("eks"), {"clusterName": "springboard-shop", "principalArn": arn}
+    eks.create_access_entry(**place)
+    policy = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
+    eks.associate_access_policy(**place, policyArn=policy, accessScope={"type": "cluster"})
+    deadline = time.monotonic() + 60  # an entry is visible after some seconds, here as on AWS
+    while (shown := laptop.run("kubectl", "--kubeconfig", file, "get", "pods", "-n", "shop", "-o", "name")).code:
+        assert time.monotonic() < deadline, shown.err
+    pod = shown.out.split()[0]
+    said = laptop.run("kubectl", "--kubeconfig", file, "delete", "-n", "shop", pod)
+    assert said.code == 1
+    assert f'"{pod.removeprefix("pod/")}" is forbidden: User "{arn}" cannot delete resource "pods"' in said.err
+    eks.delete_access_entry(**place)
+
+
+def test_the_api_server_reports_the_version_that_eks_describes(laptop: Laptop, kubeconfig: str) -> None:
+    described = laptop.client("eks").describe_cluster(name="springboard-shop")["cluster"]
+    told = laptop.run("kubectl", "--kubeconfig", kubeconfig, "get", "--raw", "/version")
+    reported = json.loads(told.out)
+    assert f"{reported['major']}.{reported['minor']}" == described["version"]
+    assert reported["gitVersion"].startswith(f"v{described['version']}.")
 
 
 def test_five_mistakes_are_one_answer_and_nothing_is_made(laptop: Laptop, shop: Ended) -> None:

@@ -1,4 +1,4 @@
-"""A cluster on the embedded lane, and the ways in which tests talk to it."""
+"""A cluster on either lane, and the ways in which tests talk to it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import kubernetes
+import pytest
 
 from springboard_local.kubernetes.lane import Attributes, NodeSpec, User
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from springboard_local.kubernetes.embedded import EmbeddedControlPlane
+    from springboard_local.kubernetes.lane import ControlPlane
 
 ADMIN, DEVELOPER = "admin-token", "developer-token"
 USERS = {
@@ -26,6 +27,8 @@ USERS = {
     DEVELOPER: User("developer", ("developers",)),
 }
 POD_START = 20.0
+# For modules whose tests are the contract of both lanes.
+BOTH_LANES = pytest.mark.parametrize("kind", ["embedded", pytest.param("real", marks=pytest.mark.real)], indirect=True)
 
 
 def review(token: str) -> User | None:
@@ -55,14 +58,32 @@ class Answer:
 class Cluster:
     """One control plane and an HTTP client for it."""
 
-    def __init__(self, plane: EmbeddedControlPlane, settle: Callable[[], None]) -> None:
+    def __init__(
+        self, plane: ControlPlane, settle: Callable[[], None], tick: Callable[[], object] = lambda: None
+    ) -> None:
+        """`settle` waits until the controllers are done, where that can be known; `tick` lets a second pass."""
         self.plane = plane
         self.settle = settle
+        self._tick = tick
         context = ssl.create_default_context(cadata=plane.certificate_authority.decode())
         self._http = httpx.Client(base_url=plane.endpoint, verify=context, trust_env=False)
 
     def close(self) -> None:
         self._http.close()
+
+    def until(self, holds: Callable[[], bool], seconds: int = 1200) -> None:
+        """Let virtual time pass until something holds; AssertionError if it never does."""
+        for _ in range(seconds):
+            if holds():
+                return
+            self._tick()
+        raise AssertionError(f"it did not hold within {seconds} s")
+
+    def ready(self, deployment: str = "shop") -> int:
+        """How many replicas of a Deployment are ready, as its newest status says."""
+        found = self.get(f"{DEPLOYMENTS}/{deployment}")
+        observed = found["status"].get("observedGeneration") == found["metadata"]["generation"]
+        return int(found["status"].get("readyReplicas", 0)) if observed else 0
 
     def request(
         self,
@@ -125,7 +146,7 @@ class Cluster:
         return kubernetes.config.new_client_from_config(str(path))
 
 
-def kubeconfig(plane: EmbeddedControlPlane, token: str = ADMIN) -> str:
+def kubeconfig(plane: ControlPlane, token: str = ADMIN) -> str:
     """A kubeconfig, as JSON, which is YAML too."""
     authority = base64.b64encode(plane.certificate_authority).decode()
     cluster = {"server": plane.endpoint, "certificate-authority-data": authority}

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.kubernetes.cluster import ADMIN, DEVELOPER, PODS, Cluster, review
+from tests.local.kubernetes.cluster import ADMIN, BOTH_LANES, DEVELOPER, PODS, Cluster, review
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from springboard_local.clock import ManualClock
-    from springboard_local.kubernetes.embedded import EmbeddedLane
-    from springboard_local.kubernetes.lane import Attributes
+    from springboard_local.kubernetes.lane import Attributes, Lane
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 REVIEWS = "/apis/authorization.k8s.io/v1"
@@ -35,12 +33,14 @@ def test_health_and_version_are_for_everybody(bare: Cluster, path: str) -> None:
     assert bare.request("GET", path, token="").status == 200
 
 
+@BOTH_LANES
 @pytest.mark.parametrize("token", ["", "nobody-knows-it"])
 def test_without_a_known_token_all_else_is_a_401(bare: Cluster, token: str) -> None:
     answer = bare.request("GET", PODS, token=token)
     assert (answer.status, answer.body["reason"], answer.message) == (401, "Unauthorized", "Unauthorized")
 
 
+@BOTH_LANES
 def test_a_403_says_who_what_and_where(bare: Cluster) -> None:
     answer = bare.request("GET", PODS, token=DEVELOPER)
     assert answer.status == 403
@@ -109,7 +109,7 @@ def test_service_accounts_have_tokens_and_names_of_their_own(bare: Cluster) -> N
 
 
 @pytest.fixture
-def guarded(lane: EmbeddedLane, clock: ManualClock) -> Iterator[tuple[Cluster, list[Attributes]]]:
+def guarded(lane: Lane) -> Iterator[tuple[Cluster, list[Attributes]]]:
     """A cluster whose access policies allow the developer to read pods, and what they were asked."""
     asked: list[Attributes] = []
 
@@ -118,11 +118,12 @@ def guarded(lane: EmbeddedLane, clock: ManualClock) -> Iterator[tuple[Cluster, l
         return attributes.user.username == "developer" and attributes.resource == "pods" and attributes.verb == "list"
 
     plane = lane.start("guarded", "1.37", review=review, allow=allow, pod_start=lambda: 1.0)
-    cluster = Cluster(plane, clock.settle)
+    cluster = Cluster(plane, lambda: None)
     yield cluster, asked
     cluster.close()
 
 
+@BOTH_LANES
 def test_access_policies_add_to_rbac(guarded: tuple[Cluster, list[Attributes]]) -> None:
     cluster, asked = guarded
     assert cluster.request("GET", PODS, token=DEVELOPER).status == 200

@@ -238,3 +238,24 @@ def test_a_namespace_goes_with_all_that_is_in_it(cluster: Cluster, clock: Manual
     clock.advance(60)
     assert cluster.request("GET", "/api/v1/namespaces/brief").status == 404
     assert cluster.request("DELETE", "/api/v1/namespaces/kube-system").status == 403
+
+
+def test_a_silent_node_loses_its_pods_after_five_minutes(cluster: Cluster, clock: ManualClock) -> None:
+    cluster.create(DEPLOYMENTS, deployment())
+    cluster.create(SERVICES, service())
+    clock.advance(POD_START + 1)
+    assert [b.ready for b in cluster.plane.backends(30001)] == [True, True, True]
+    silent = node(1).name
+    cluster.plane.inject({"kind": "Node", "match": "ip-10-0-1-*", "reason": "NotReady"})
+    clock.advance(1)
+    assert sorted((b.node == silent, b.ready) for b in cluster.plane.backends(30001)) == [
+        (False, True),
+        (False, True),
+        (True, False),
+    ]
+    clock.advance(300 + POD_START + 5)
+    assert cluster.get(f"{DEPLOYMENTS}/shop")["status"]["readyReplicas"] == 3
+    cluster.plane.inject({"kind": "Node", "match": "ip-10-0-1-*", "reason": ""})
+    clock.advance(60)
+    assert all(n["status"]["conditions"][-1]["status"] == "True" for n in cluster.plane.nodes())
+    assert len(cluster.pods()) == 3
