@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from springboard_cli import session
+from springboard_cli.commands import options  # noqa: TC001 - Typer reads annotations at run time
 from springboard_cli.errors import CommandError
+from springboard_cli.terminal import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,17 +27,21 @@ class Finding:
     remedy: str = ""
 
 
-def doctor(context: typer.Context) -> None:
-    """Check credentials, stack, API, hosted zone, quotas and programs; exit code 1 if one of them fails."""
+def doctor(context: typer.Context, *, output: options.Output = Format.TABLE) -> None:
+    """Check credentials, stack, API, alarms, hosted zone, quotas, programs; exit code 1 if one of them fails."""
     here = session.of(context)
-    failed = False
+    plain = output not in {Format.JSON, Format.YAML}
+    found: list[dict[str, str]] = []
     for title, check in _CHECKS:
         for finding in _guarded(here, check):
-            failed = failed or finding.state == "fail"
-            here.terminal.table((), [(f"{finding.state:<4}", f"{title:<11}", finding.what)])
-            if finding.remedy:
+            found.append({"check": title, **asdict(finding)})
+            if plain:
+                here.terminal.table((), [(f"{finding.state:<4}", f"{title:<11}", finding.what)])
+            if plain and finding.remedy:
                 here.terminal.data(f"       {finding.remedy}")
-    if failed:
+    if not plain:
+        here.terminal.document({"findings": found}, output)
+    if any(each["state"] == "fail" for each in found):
         raise typer.Exit(1)
 
 
@@ -69,6 +75,16 @@ def _api(here: Session) -> Iterator[Finding]:
     yield Finding("ok", f"you see {count} environment{'' if count == 1 else 's'}")
 
 
+def _alarms(here: Session) -> Iterator[Finding]:
+    """What rings now: the stack's own alarms, with their runbooks, and those of the environments."""
+    prefix = here.stack.outputs.get("TopicArn", here.stack.name).rpartition(":")[2]
+    answer = here.account.call("cloudwatch", "describe_alarms", AlarmNamePrefix=f"{prefix}-", StateValue="ALARM")
+    for alarm in answer["MetricAlarms"]:
+        yield Finding("fail", f"{alarm['AlarmName']} is in ALARM", alarm.get("AlarmDescription", ""))
+    if not answer["MetricAlarms"]:
+        yield Finding("ok", f"no alarm of {prefix} rings")
+
+
 def _zone(here: Session) -> Iterator[Finding]:
     domain = here.stack.base_domain
     zones = here.account.call("route53", "list_hosted_zones")["HostedZones"]
@@ -78,7 +94,9 @@ def _zone(here: Session) -> Iterator[Finding]:
         return
     zone = max(public, key=lambda each: len(each["Name"]))
     yield Finding("ok", f"{zone['Name']} holds {domain}")
-    if not here.local:
+    if here.local:
+        yield Finding("ok", "the local cloud's zones are in no public DNS: the delegation cannot be checked")
+    else:
         yield from _delegation(here, zone)
 
 
@@ -107,6 +125,7 @@ def _delegation(here: Session, zone: dict[str, Any]) -> Iterator[Finding]:
 # (service, quota, what it is, how much of it one environment of the default shape uses)
 _QUOTAS = (
     ("ec2", "L-1216C47A", "vCPUs of On-Demand standard instances", 8),
+    ("ec2", "L-0263D0A3", "Elastic IP addresses", 1),
     ("eks", "L-1194D53C", "EKS clusters", 1),
     ("elasticloadbalancing", "L-53DA6B97", "Application Load Balancers", 1),
 )
@@ -144,6 +163,7 @@ _CHECKS: tuple[tuple[str, Callable[[Session], Iterator[Finding]]], ...] = (
     ("credentials", _credentials),
     ("stack", _stack),
     ("API", _api),
+    ("alarms", _alarms),
     ("DNS", _zone),
     ("quotas", _quotas),
     ("programs", _programs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -148,6 +149,7 @@ def sound(machine: Machine) -> Machine:
             },
             "get_hosted_zone": {"DelegationSet": {"NameServers": ["ns-1.awsdns-1.org", "ns-2.awsdns-2.com"]}},
             "get_service_quota": quota(64),
+            "describe_alarms": {"MetricAlarms": []},
         }
     )
     machine.name_servers = lambda _: frozenset({"ns-1.awsdns-1.org"})
@@ -187,8 +189,21 @@ def test_doctor_goes_on_after_a_failure(sound: Machine) -> None:
 
     states = [line.split()[0] for line in result.stdout.splitlines() if line[0] != " "]
     assert result.exit_code == 1
-    assert states == ["fail", "ok", "ok", "ok", "fail", "warn", "warn", "warn", "warn", "warn"]
+    assert states == ["fail", "ok", "ok", "ok", "ok", "fail", "warn", "warn", "warn", "warn", "warn", "warn"]
     assert "log in" in result.stdout
+
+
+def test_doctor_names_what_rings_and_its_runbook_for_programs_too(sound: Machine) -> None:
+    runbook = "Something asynchronous failed for good, runbook docs/guide/runbooks.md#springboard-dead-letters"
+    ringing = {"AlarmName": "springboard-dead-letters", "AlarmDescription": runbook}
+    sound.account.answers["describe_alarms"] = {"MetricAlarms": [ringing]}
+
+    result = sound.run("doctor", "-o", "json")
+
+    assert result.exit_code == 1
+    wrong = [each for each in json.loads(result.stdout)["findings"] if each["state"] != "ok"]
+    what = "springboard-dead-letters is in ALARM"
+    assert wrong == [{"check": "alarms", "state": "fail", "what": what, "remedy": runbook}]
 
 
 def test_doctor_warns_of_a_stack_that_was_rolled_back(sound: Machine) -> None:
