@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.cloudwatch.exceptions import ResourceNotFound, ResourceNotFoundException
 from moto.cloudwatch.models import CloudWatchBackend
+from moto.cloudwatch.responses import CloudWatchResponse
 from moto.sqs.models import Queue, SQSBackend, sqs_backends
 
 from springboard_local import pipeline
@@ -84,6 +85,23 @@ def _list_tags_for_resource(backend: Any, arn: str) -> dict[str, str]:
         raise ResourceNotFoundException
     tags: dict[str, str] = backend.tagger.get_tag_dict_for_resource(arn)
     return tags
+
+
+def _all_filters(choose: Any) -> Any:
+    """DescribeAlarms by all that it was given: moto looks at the first of its filters alone."""
+
+    def describe(response: Any) -> Any:
+        answer = choose(response)
+        names, state = response._get_param("AlarmNames"), response._get_param("StateValue")
+        for key in ("MetricAlarms", "CompositeAlarms"):
+            answer.result[key] = [
+                alarm
+                for alarm in answer.result[key]
+                if state in {None, alarm.state_value} and (not names or alarm.name in names)
+            ]
+        return answer
+
+    return describe
 
 
 # metrics, by API
@@ -307,6 +325,7 @@ def install(cloud: Cloud) -> None:
         set_alarm_state=_set_alarm_state,
         list_tags_for_resource=_list_tags_for_resource,
     )
+    _mending.replace(CloudWatchResponse, describe_alarms=_all_filters(CloudWatchResponse.describe_alarms))
     changing = ("receive_message", "change_message_visibility", "purge_queue", "delete_queue")
     _mending.replace(SQSBackend, **{name: _reporting(getattr(SQSBackend, name)) for name in changing})
     _mending.replace(

@@ -91,6 +91,9 @@ def test_a_failed_execution_rings_once_and_ends(aws: Any, clock: ManualClock, to
     aws("stepfunctions").start_execution(stateMachineArn=arn)
     clock.advance(61)
     assert (state(aws, "failed"), state(aws, "timed-out")) == ("ALARM", "OK")
+    for prefix, ringing in (("fail", ["failed"]), ("time", [])):
+        found = aws("cloudwatch").describe_alarms(AlarmNamePrefix=prefix, StateValue="ALARM")["MetricAlarms"]
+        assert [each["AlarmName"] for each in found] == ringing
     [told] = heard(aws)
     assert told["Subject"] == 'ALARM: "failed" in EU (Ireland)'
     message = json.loads(told["Message"])
