@@ -138,7 +138,7 @@ class Admission:
                 ],
             ) from None
         if not inside:
-            why = f"the provided IP {address} is not in the valid range. The range of valid IPs is {self._addresses}"
+            why = f"the provided IP ({address}) is not in the valid range. The range of valid IPs is {self._addresses}"
             raise invalid(resource, name, [Cause(field, "FieldValueInvalid", shown + why)])
         if any(other["spec"].get("clusterIP") == address for other in self._others(service)):
             raise invalid(

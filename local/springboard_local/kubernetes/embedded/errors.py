@@ -25,7 +25,8 @@ class ApiError(Exception):
     ) -> None:
         super().__init__(message)
         self.code, self.reason, self.message = code, reason, message
-        self.details, self.headers = dict(details or {}), dict(headers or {})
+        self.details = None if details is None else dict(details)
+        self.headers = dict(headers or {})
 
     @property
     def status(self) -> Obj:
@@ -36,9 +37,10 @@ class ApiError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
         }
-        if self.details:
+        if self.reason:
+            body["reason"] = self.reason
+        if self.details is not None:
             body["details"] = self.details
         return {**body, "code": self.code}
 
@@ -64,7 +66,7 @@ def unauthorized() -> ApiError:
 
 def no_such_path() -> ApiError:
     """404: nothing is served there."""
-    return ApiError(404, "NotFound", "the server could not find the requested resource")
+    return ApiError(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def not_found(resource: Resource, name: str) -> ApiError:
@@ -108,7 +110,24 @@ def invalid(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiError:
 
 def method_not_allowed() -> ApiError:
     """405: the resource exists, the verb doesn't."""
-    return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+    return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
+
+
+def invalid_options(kind: str, causes: Sequence[Cause]) -> ApiError:
+    """422: the request's own options (`ListOptions`, `PatchOptions` …) have these mistakes."""
+    texts = [f"{cause.field}: {cause.message}" for cause in causes]
+    listing = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
+    details = {
+        "group": "meta.k8s.io",
+        "kind": kind,
+        "causes": [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes],
+    }
+    return ApiError(422, "Invalid", f'{kind}.meta.k8s.io "" is invalid: {listing}', details)
+
+
+def unparsed_number(text: str, function: str) -> str:
+    """What Go's strconv says of a text that is no number."""
+    return f'strconv.{function}: parsing "{text}": invalid syntax'
 
 
 def expired(message: str) -> ApiError:

@@ -20,7 +20,14 @@ _META = "k8s.io.apimachinery.pkg.apis.meta.v1."
 _EXTENSIONS = "k8s.io.apiextensions_apiserver.pkg.apis.apiextensions."
 # Embedded structs: fields of protobuf, but inline in JSON.
 _INLINE = frozenset(
-    {"volumeSource", "persistentVolumeSource", "handler", "localObjectReference", "ephemeralContainerCommon"}
+    {
+        "volumeSource",
+        "persistentVolumeSource",
+        "handler",
+        "localObjectReference",
+        "ephemeralContainerCommon",
+        "ingressRuleValue",
+    }
 )
 # Go's zero values travel in protobuf; these mean something in JSON although they are empty or zero.
 _MEANT_EMPTY = frozenset({"emptyDir", "securityContext", "podSelector", "namespaceSelector"})

@@ -101,6 +101,11 @@ class RoleBasedAccess:
                 rules += other.get("rules") or ()
         return rules
 
+    def missing(self, user: User, namespace: str, rules: list[Obj]) -> list[Obj]:
+        """What of the rules the user doesn't hold, one rule for each group, resource and URL."""
+        held = [grant.rule for grant in self.grants(user, namespace)]
+        return [part for rule in rules for part in _without(rule, held)]
+
     def decide(self, attributes: Attributes) -> tuple[bool, str]:
         """Whether RBAC allows a request, and why."""
         if MASTERS in attributes.user.groups:
@@ -109,6 +114,38 @@ class RoleBasedAccess:
             if allows(grant.rule, attributes):
                 return True, grant.reason
         return False, ""
+
+
+def _without(rule: Obj, held: list[Obj]) -> Iterator[Obj]:
+    """The parts of a rule that none of the held ones covers."""
+    verbs = rule.get("verbs") or []
+    places = [
+        {"apiGroups": [group], "resources": [resource]}
+        for group in rule.get("apiGroups") or ()
+        for resource in rule.get("resources") or ()
+    ]
+    names = rule.get("resourceNames")
+    places = [{**place, "resourceNames": [name]} for place in places for name in names] if names else places
+    places += [{"nonResourceURLs": [url]} for url in rule.get("nonResourceURLs") or ()]
+    for place in places:
+        lacking = [verb for verb in verbs if not any(_covers(each, verb, place) for each in held)]
+        if lacking:
+            yield {**place, "verbs": lacking}
+
+
+def _covers(held: Obj, verb: str, place: Obj) -> bool:
+    if not {"*", verb} & set(held.get("verbs") or ()):
+        return False
+    if "nonResourceURLs" in place:
+        url = place["nonResourceURLs"][0]
+        own = held.get("nonResourceURLs") or ()
+        return any(each == url or (each.endswith("*") and url.startswith(each[:-1])) for each in own)
+    named = held.get("resourceNames")
+    return (
+        bool({"*", place["apiGroups"][0]} & set(held.get("apiGroups") or ()))
+        and bool({"*", place["resources"][0]} & set(held.get("resources") or ()))
+        and (not named or place.get("resourceNames", [""])[0] in named)
+    )
 
 
 def allows(rule: Obj, attributes: Attributes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,10 @@ from springboard_local.kubernetes.embedded.errors import (
     bad_request,
     conflict,
     forbidden,
+    invalid,
+    invalid_options,
     not_found,
-    unsupported_media_type,
+    unparsed_number,
 )
 from springboard_local.kubernetes.embedded.objects import (
     NAMESPACES,
@@ -35,7 +38,7 @@ from springboard_local.kubernetes.embedded.objects import (
     uid_of,
 )
 from springboard_local.kubernetes.embedded.patches import PatchError, json_patch, merge_patch
-from springboard_local.kubernetes.embedded.schema import Findings
+from springboard_local.kubernetes.embedded.schema import Findings, TypeMismatch
 from springboard_local.kubernetes.embedded.store import Store, same_content
 
 if TYPE_CHECKING:
@@ -68,7 +71,9 @@ _WITH_GENERATION = frozenset(
         "StatefulSet",
     }
 )
+_TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 _EMPTY_STATUS = frozenset({"DaemonSet", "Deployment", "Job", "ReplicaSet", "StatefulSet"})
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\r\n]")
 _PATCH_TYPES = (
     "application/json-patch+json",
     "application/merge-patch+json",
@@ -104,6 +109,53 @@ class Deleted:
 
     obj: Obj
     gone: bool
+
+
+class TypeMismatchError(ApiError):
+    """400: a value has the wrong type."""
+
+    def __init__(self, prefix: str, mismatch: TypeMismatch) -> None:
+        super().__init__(400, "BadRequest", prefix + mismatch.message)
+        self.mismatch = mismatch
+
+
+def _read_patch(body: bytes, media_type: str) -> Any:
+    try:
+        patch = json.loads(body)
+    except ValueError:
+        raise bad_request("invalid JSON patch") from None
+    if media_type == "application/json-patch+json" and not isinstance(patch, list):
+        found = "object" if isinstance(patch, dict) else "string"
+        raise bad_request(
+            f"error decoding patch: json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp"
+        )
+    return patch
+
+
+def _unpatchable(error: TypeMismatchError, media_type: str, patch: Any, fresh: Any) -> ApiError:
+    """422: the patch makes something of the object that it can't be."""
+    shown, why = f'"{_go_text(patch)}"', error.mismatch.message
+    if media_type != "application/strategic-merge-patch+json":
+        shown = json.dumps(json.dumps(fresh, separators=(",", ":")))
+    elif error.mismatch.wanted == "string":
+        why = f"cannot convert {_GO_NUMBERS.get(error.mismatch.found, error.mismatch.found)} to string"
+    elif error.mismatch.wanted.startswith("int"):
+        why = f"unrecognized type: {error.mismatch.wanted}"
+    cause = Cause("patch", "FieldValueInvalid", f"Invalid value: {shown}: {why}")
+    details = {"causes": [{"reason": cause.reason, "message": cause.message, "field": cause.field}]}
+    return ApiError(422, "Invalid", f' "" is invalid: {cause.field}: {cause.message}', details)
+
+
+_GO_NUMBERS = {"number": "int64"}
+
+
+def _go_text(value: Any) -> str:
+    """As Go prints decoded JSON."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{k}:{_go_text(v)}" for k, v in sorted(value.items())) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(map(_go_text, value)) + "]"
+    return "<nil>" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def read_body(body: bytes) -> Any:
@@ -147,12 +199,16 @@ class Registry:
         self.catalog.schemas.check(schema, value, findings)
         prefix = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
         if findings.mismatches:
-            raise bad_request(prefix + findings.mismatches[0].message)
+            raise TypeMismatchError(prefix, findings.mismatches[0])
         notes = tuple(f'unknown field "{path}"' for path in findings.unknown)
         if notes and validation == "Strict":
             raise bad_request(f"{prefix}strict decoding error: {', '.join(notes)}")
         obj = self.catalog.schemas.prune(schema, value)
         obj = {"apiVersion": resource.api_version, "kind": resource.kind, **obj}
+        for text in (obj.get("data") or {}).values() if resource.kind == "Secret" else ():
+            wrong = next((i for i, letter in enumerate(text) if not _BASE64.match(letter)), None)
+            if wrong is not None:
+                raise bad_request(f"{prefix}illegal base64 data at input byte {wrong}")
         obj["metadata"] = dict(obj.get("metadata") or {})
         return obj, notes if validation == "Warn" else ()
 
@@ -160,6 +216,11 @@ class Registry:
     def _check_kind(resource: Resource, value: Obj) -> None:
         kind, version = value.get("kind") or resource.kind, value.get("apiVersion") or resource.api_version
         if (kind, version) != (resource.kind, resource.api_version):
+            if "/" not in version and not resource.group:
+                short = f'{kind} in version "{version}" cannot be handled as a {resource.kind}'
+                raise bad_request(
+                    f"{short}: converting ({version}.{kind}) to (core.{resource.kind}): unknown conversion"
+                )
             raise bad_request(
                 f"the object provided is unrecognized (must be of type {resource.kind}): "
                 f"{resource.kind} in {resource.api_version} expected, {kind} in {version} found"
@@ -180,12 +241,11 @@ class Registry:
         if "status" in resource.subresources and resource.kind != "Node":
             obj.pop("status", None)
         self.admission.admit(resource, obj, None)
-        if resource.kind in _WITH_GENERATION:
-            meta["generation"] = 1
-        if resource.kind in _EMPTY_STATUS:
-            obj.setdefault("status", {})
+        _begin(resource, obj)
         if not tracked:
             self._track(resource, None, obj, write)
+        if not meta.get("managedFields"):
+            meta.pop("managedFields", None)
         if write.dry_run:
             # The answer shows what would be stored.
             meta.update(uid="00000000-0000-0000-0000-000000000000", creationTimestamp=now())
@@ -194,6 +254,8 @@ class Registry:
 
     def _place(self, resource: Resource, namespace: str, obj: Obj) -> None:
         meta = obj["metadata"]
+        if meta.get("resourceVersion"):
+            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
         if not resource.namespaced:
             meta.pop("namespace", None)
             return
@@ -228,6 +290,8 @@ class Registry:
         else:
             self._carry_over(resource, old, fresh)
             self.admission.admit(resource, fresh, old)
+            if resource.kind == "DaemonSet":
+                _count_templates(old, fresh)
             if resource.kind in _WITH_GENERATION and fresh.get("spec") != old.get("spec"):
                 fresh["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
         if write.operation == "Apply":
@@ -254,7 +318,8 @@ class Registry:
         if same_content(old, fresh):
             return old
         resource = self.resource(key)
-        if resource.kind in _WITH_GENERATION and fresh.get("spec") != old.get("spec"):
+        bound = key == PODS and not node_of(old)
+        if resource.kind in _WITH_GENERATION and fresh.get("spec") != old.get("spec") and not bound:
             fresh["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
         self._track(resource, old, fresh, Write(manager, subresource=subresource))
         return self._save(key, fresh)
@@ -268,6 +333,8 @@ class Registry:
     @staticmethod
     def _check_versions(resource: Resource, old: Obj, obj: Obj) -> None:
         before, after = old["metadata"], obj["metadata"]
+        if after.get("resourceVersion") and not after["resourceVersion"].isdigit():
+            raise ApiError(500, "", unparsed_number(after["resourceVersion"], "ParseUint"))
         if after.get("resourceVersion") and after["resourceVersion"] != before["resourceVersion"]:
             raise conflict(resource, before["name"])
         if after.get("uid") and after["uid"] != before["uid"]:
@@ -301,6 +368,9 @@ class Registry:
     def _save(self, key: Key, fresh: Obj) -> Obj:
         """Store a new version; an object that was to go and has no finalizer left goes now."""
         meta = fresh["metadata"]
+        if key == PODS:
+            for condition in (fresh.get("status") or {}).get("conditions") or ():
+                condition.setdefault("lastProbeTime", None)
         waits = meta.get("finalizers") or key == NAMESPACES or (key == PODS and meta.get("deletionGracePeriodSeconds"))
         if is_terminating(fresh) and not waits:
             return self.store.remove(key, fresh)
@@ -313,12 +383,20 @@ class Registry:
     ) -> Written:
         """Any of the four kinds of patch."""
         media_type = media_type.split(";", maxsplit=1)[0].strip()
+        if media_type not in _PATCH_TYPES:
+            raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
         if media_type == "application/apply-patch+yaml":
             return self.apply(resource, namespace, name, read_body(body), write)
         old = self.find(resource, namespace, name)
-        patch = read_body(body)
+        patch = _read_patch(body, media_type)
         fresh = self._patched(resource, old, media_type, patch)
-        obj, warnings = self.decode(resource, fresh, write.validation)
+        try:
+            obj, warnings = self.decode(resource, fresh, write.validation)
+        except TypeMismatchError as error:
+            raise _unpatchable(error, media_type, patch, fresh) from error
+        if obj["metadata"].get("uid", uid_of(old)) != uid_of(old):
+            text = f'Invalid value: "{obj["metadata"]["uid"]}": field is immutable'
+            raise invalid(resource, name, [Cause("metadata.uid", "FieldValueInvalid", text)])
         return Written(self.update(resource, old, obj, write), warnings=warnings)
 
     def _patched(self, resource: Resource, old: Obj, media_type: str, patch: Any) -> Any:
@@ -327,13 +405,10 @@ class Registry:
             return self.catalog.schemas.strategic_merge(self.catalog.root(resource), base, patch)
         if media_type == "application/merge-patch+json":
             return merge_patch(base, patch)
-        if media_type != "application/json-patch+json":
-            raise unsupported_media_type(_PATCH_TYPES)
         try:
             return json_patch(base, patch)
         except PatchError as error:
-            message = f"the server rejected our request due to an error in our request: {error}"
-            raise ApiError(422, "Invalid", message) from error
+            raise ApiError(422, "Invalid", "the server rejected our request due to an error in our request") from error
 
     def apply(self, resource: Resource, namespace: str, name: str, config: Any, write: Write) -> Written:
         """Server-side apply."""
@@ -341,6 +416,12 @@ class Registry:
             raise _manager_required()
         if not isinstance(config, dict):
             raise bad_request("the object provided is unrecognized (must be of type Object)")
+        given = config.get("apiVersion", ""), config.get("kind", "")
+        if given != (resource.api_version, resource.kind):
+            group_version = given[0] if "/" in given[0] else f"/{given[0]}"
+            raise bad_request(f"invalid object type: {group_version}, Kind={given[1]}")
+        if (wanted := (config.get("metadata") or {}).get("name", name)) != name:
+            raise bad_request(f"the name of the object ({wanted}) does not match the name on the URL ({name})")
         if (config.get("metadata") or {}).get("managedFields"):
             raise bad_request("metadata.managedFields must be nil")
         config = self._typed_config(resource, namespace, name, config, write)
@@ -358,7 +439,6 @@ class Registry:
 
     def _typed_config(self, resource: Resource, namespace: str, name: str, config: Obj, write: Write) -> Obj:
         """The configuration as far as it may be applied; nulls stay, for they mean that a field shall go."""
-        self._check_kind(resource, config)
         findings, schema = Findings(), self.catalog.root(resource)
         self.catalog.schemas.check(schema, config, findings)
         faults = [f".{path}: field not declared in schema" for path in findings.unknown]
@@ -366,7 +446,7 @@ class Registry:
             f".{m.path}: expected {_typed_name(m.wanted)}, got {_typed_name(m.found)}" for m in findings.mismatches
         ]
         if faults:
-            place = f"{namespace}/{name}" if resource.namespaced else f"/{name}"
+            place = f"{(config.get('metadata') or {}).get('namespace', '')}/{name}"
             text = faults[0] if len(faults) == 1 else "errors:" + "".join(f"\n  {fault}" for fault in faults)
             subject = f"{place}; {resource.api_version}, Kind={resource.kind}"
             raise ApiError(500, "", f"failed to create typed patch object ({subject}): {text}")
@@ -400,12 +480,12 @@ class Registry:
         """Remove an object, or mark it where finalizers or a grace period are to be waited for."""
         options = options or {}
         self.admission.check_delete(resource, name_of(obj))
-        _check_preconditions(resource, obj, options.get("preconditions") or {})
-        if dry_run:
-            return Deleted(obj, gone=True)
         fresh: Obj = clone(obj)
         meta = fresh["metadata"]
         finalizers = _finalizers(meta, options)
+        _check_preconditions(resource, obj, options.get("preconditions") or {})
+        if dry_run:
+            return Deleted(obj, gone=True)
         if finalizers or "finalizers" in meta:
             meta["finalizers"] = finalizers
         grace = _grace(resource, fresh, options)
@@ -426,6 +506,23 @@ class Registry:
             self.delete(self.resource(key), found, {"propagationPolicy": policy})
 
 
+def _begin(resource: Resource, obj: Obj) -> None:
+    """What a kind starts with."""
+    if resource.kind == "DaemonSet":
+        obj["metadata"].setdefault("annotations", {})[_TEMPLATE_GENERATION] = "1"
+    if resource.kind in _WITH_GENERATION:
+        obj["metadata"]["generation"] = 1
+    if resource.kind in _EMPTY_STATUS:
+        obj.setdefault("status", {})
+
+
+def _count_templates(old: Obj, fresh: Obj) -> None:
+    """A DaemonSet counts the versions of its template in an annotation."""
+    count = int((old["metadata"].get("annotations") or {}).get(_TEMPLATE_GENERATION) or 0)
+    changed = fresh["spec"].get("template") != old["spec"].get("template")
+    fresh["metadata"].setdefault("annotations", {})[_TEMPLATE_GENERATION] = str(count + changed)
+
+
 def _with_managers(old: Obj, given: list[Obj] | None) -> Obj:
     """The old version with the managers that a client has put in their place; an empty list forgets all."""
     if given is None or given == old["metadata"].get("managedFields"):
@@ -444,13 +541,7 @@ def _typed_name(name: str) -> str:
 
 def _manager_required() -> ApiError:
     cause = Cause("fieldManager", "FieldValueRequired", "Required value: is required for apply patch")
-    details = {
-        "group": "meta.k8s.io",
-        "kind": "PatchOptions",
-        "causes": [{"reason": cause.reason, "message": cause.message, "field": cause.field}],
-    }
-    message = f'PatchOptions.meta.k8s.io "" is invalid: {cause.field}: {cause.message}'
-    return ApiError(422, "Invalid", message, details)
+    return invalid_options("PatchOptions", [cause])
 
 
 def _describe_manager(entry: Obj, *, timed: bool) -> str:
@@ -488,14 +579,19 @@ def _apply_conflict(error: fields.ApplyConflictError) -> ApiError:
 def _check_preconditions(resource: Resource, obj: Obj, wanted: Obj) -> None:
     meta = obj["metadata"]
     if wanted.get("uid", meta["uid"]) != meta["uid"]:
-        why = f"Precondition failed: UID in precondition: {wanted['uid']}, UID in object meta: {meta['uid']}"
-        raise conflict(resource, meta["name"], why)
+        raise _precondition(resource, meta["name"], "UID", wanted["uid"], meta["uid"], "deleted and then recreated")
     if wanted.get("resourceVersion", meta["resourceVersion"]) != meta["resourceVersion"]:
-        why = (
-            f"Precondition failed: ResourceVersion in precondition: {wanted['resourceVersion']}, "
-            f"ResourceVersion in object meta: {meta['resourceVersion']}"
-        )
-        raise conflict(resource, meta["name"], why)
+        versions = wanted["resourceVersion"], meta["resourceVersion"]
+        raise _precondition(resource, meta["name"], "ResourceVersion", *versions, "modified")
+
+
+def _precondition(resource: Resource, name: str, what: str, wanted: str, found: str, fate: str) -> ApiError:
+    # The genuine server names the kind here, where it names the resource elsewhere.
+    message = (
+        f'Operation cannot be fulfilled on {resource.qualified_kind} "{name}": the {what} in the precondition '
+        f"({wanted}) does not match the {what} in record ({found}). The object might have been {fate}"
+    )
+    return ApiError(409, "Conflict", message, {**resource.details(name), "kind": resource.kind})
 
 
 def _finalizers(meta: Obj, options: Obj) -> list[str]:
@@ -507,8 +603,10 @@ def _finalizers(meta: Obj, options: Obj) -> list[str]:
             "FieldValueNotSupported",
             f'Unsupported value: "{policy}": supported values: "Foreground", "Background", "Orphan", "nil"',
         )
-        text = f'DeleteOptions.meta.k8s.io "" is invalid: {cause.field}: {cause.message}'
-        raise ApiError(422, "Invalid", text, {"group": "meta.k8s.io", "kind": "DeleteOptions"})
+        raise invalid_options("DeleteOptions", [cause])
+    if options.get("propagationPolicy") and options.get("orphanDependents") is not None:
+        text = f'Invalid value: "{policy}": orphanDependents and deletionPropagation cannot be both set'
+        raise invalid_options("DeleteOptions", [Cause("propagationPolicy", "FieldValueInvalid", text)])
     return kept + {"Foreground": ["foregroundDeletion"], "Orphan": ["orphan"]}.get(policy, [])
 
 

@@ -24,11 +24,12 @@ class TypeMismatch:
     found: str
     owner: str
     wanted: str
+    field_path: str = ""  # without keys of maps, as Go names fields
 
     @property
     def message(self) -> str:
         """As Go's JSON decoder says it."""
-        path = re.sub(r"\[\d+\]", "", self.path)
+        path = re.sub(r"\[\d+\]", "", self.field_path)
         return f"json: cannot unmarshal {self.found} into Go struct field {self.owner}.{path} of type {self.wanted}"
 
 
@@ -102,7 +103,9 @@ class Schemas:
 
     # Typed decoding
 
-    def check(self, schema: Schema, value: Any, findings: Findings, path: str = "", owner: str = "") -> None:
+    def check(
+        self, schema: Schema, value: Any, findings: Findings, path: str = "", owner: str = "", field_path: str = ""
+    ) -> None:
         """Find unknown fields and values of the wrong type."""
         if value is None:
             return
@@ -111,21 +114,28 @@ class Schemas:
         schema = self.resolve(schema)
         if not _fits(schema, value):
             wanted = self._go_type(schema)
-            findings.mismatches.append(TypeMismatch(path, _JSON_NAMES[type(value)], owner, wanted))
+            found = f"number {value}" if isinstance(value, float) else _JSON_NAMES[type(value)]
+            owner = owner or (schema.get("x-kubernetes-group-version-kind") or [{}])[0].get("kind", "")
+            findings.mismatches.append(TypeMismatch(path, found, owner, wanted, field_path))
         elif isinstance(value, dict):
-            self._check_fields(schema, value, findings, path, owner)
+            kinds = schema.get("x-kubernetes-group-version-kind")
+            self._check_fields(
+                schema, value, findings, (path, field_path), owner or (kinds[0]["kind"] if kinds else "")
+            )
         elif isinstance(value, list):
             for i, item in enumerate(value):
-                self.check(schema.get("items", {}), item, findings, f"{path}[{i}]", owner)
+                self.check(schema.get("items", {}), item, findings, f"{path}[{i}]", owner, field_path)
 
-    def _check_fields(self, schema: Schema, value: Obj, findings: Findings, path: str, owner: str) -> None:
+    def _check_fields(self, schema: Schema, value: Obj, findings: Findings, paths: tuple[str, str], owner: str) -> None:
+        path, field_path = paths
         properties, additional = schema.get("properties") or {}, schema.get("additionalProperties")
         for name, item in value.items():
             inner = f"{path}.{name}" if path else name
             if name in properties:
-                self.check(properties[name], item, findings, inner, owner)
+                outer = f"{field_path}.{name}" if field_path else name
+                self.check(properties[name], item, findings, inner, owner, outer)
             elif isinstance(additional, dict):
-                self.check(additional, item, findings, inner, owner)
+                self.check(additional, item, findings, inner, owner, field_path)
             elif properties:
                 findings.unknown.append(inner)
 
@@ -197,10 +207,10 @@ class Schemas:
 
     def _merge_list(self, item: Schema, current: list[Any], patch: list[Any], key: str | None) -> list[Any]:
         if key is None:
-            return current + [v for v in patch if v not in current]
+            return [v for v in patch if v not in current] + current
         if any(isinstance(v, dict) and v.get("$patch") == "replace" for v in patch):
             return [v for v in patch if v.get("$patch") != "replace"]
-        merged = list(current)
+        merged, before = list(current), [v.get(key) for v in current]
         for value in patch:
             place = next((i for i, v in enumerate(merged) if v.get(key) == value.get(key)), None)
             if value.get("$patch") == "delete":
@@ -209,7 +219,9 @@ class Schemas:
                 merged.append(self.strategic_merge(item, {}, value))
             else:
                 merged[place] = self.strategic_merge(item, merged[place], value)
-        return merged
+        # New items stand before the old ones, as the genuine server merges them.
+        new = [v for v in merged if v.get(key) not in before]
+        return new + [v for v in merged if v.get(key) in before]
 
     @staticmethod
     def _reorder(schema: Schema, merged: Obj, name: str, order: list[Any]) -> None:

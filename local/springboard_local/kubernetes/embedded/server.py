@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from springboard_local.kubernetes.embedded import discovery, evictions, protobuf, tables
+from springboard_local.kubernetes.embedded import discovery, escalation, evictions, protobuf, tables
 from springboard_local.kubernetes.embedded.catalog import UNSERVED_SUBRESOURCES, Resource
 from springboard_local.kubernetes.embedded.container_log import ContainerLogs
 from springboard_local.kubernetes.embedded.errors import (
@@ -24,6 +24,7 @@ from springboard_local.kubernetes.embedded.errors import (
     method_not_allowed,
     no_such_path,
     unauthorized,
+    unparsed_number,
     unsupported_media_type,
 )
 from springboard_local.kubernetes.embedded.objects import (
@@ -37,6 +38,7 @@ from springboard_local.kubernetes.embedded.objects import (
     set_condition,
     uid_of,
 )
+from springboard_local.kubernetes.embedded.options import check_options
 from springboard_local.kubernetes.embedded.patches import PatchError, json_patch, merge_patch
 from springboard_local.kubernetes.embedded.registry import Write, read_body
 from springboard_local.kubernetes.embedded.selectors import parse_field_selector, parse_label_selector
@@ -59,6 +61,8 @@ _REVIEW_GROUPS = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
 _RETURNS_DELETED = frozenset({"Pod", "Service", "ServiceAccount", "PodTemplate", "ResourceQuota"})
 _SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 _BOOKMARK_SECONDS = 60.0
+_SHORTEST_TOKEN = 600
+_META_V1 = "meta.k8s.io/v1"
 
 
 def _json(body: Any, status: int = 200, warnings: Iterable[str] = ()) -> web.Response:
@@ -111,6 +115,11 @@ class Call:
     def wants_table(self) -> bool:
         """Whether the first choice of the client is a Table."""
         return "as=Table" in self.request.headers.get("Accept", "").split(",")[0]
+
+    @property
+    def wants_metadata(self) -> bool:
+        """Whether the first choice of the client is the metadata alone."""
+        return "as=PartialObjectMetadata" in self.request.headers.get("Accept", "").split(",")[0]
 
     def load(self) -> Any:
         """The body as JSON."""
@@ -185,7 +194,8 @@ class ApiServer:
         if path in _HEALTH_PATHS or path.startswith(tuple(f"{p}/" for p in _HEALTH_PATHS)):
             return web.Response(text="ok")
         if path == "/version":
-            return _json(discovery.version_info(self._registry.catalog))
+            pretty = json.dumps(discovery.version_info(self._registry.catalog), indent=2)
+            return web.Response(text=pretty, content_type="application/json")
         user = await self._user(request)
         parts = path.strip("/").split("/")
         if parts[0] in ("api", "apis") and len(parts) > (2 if parts[0] == "api" else 3):
@@ -265,11 +275,17 @@ class ApiServer:
         return _plain_json(self._documents[group, version], "application/json")
 
     async def _resource_request(self, request: web.BaseRequest, user: User, parts: list[str]) -> web.StreamResponse:
-        call = self._call(request, user, parts)
+        try:
+            call = self._call(request, user, parts)
+        except ApiError:
+            # Who has no right to a resource isn't told that it doesn't exist.
+            await self._authorize(_raw_attributes(request, user, parts))
+            raise
         space = call.namespace or (call.name if call.resource.plural == "namespaces" else "")
         shown = call.resource.plural + (f"/{call.subresource}" if call.subresource else "")
         await self._authorize(Attributes(user, call.verb, call.resource.group, shown, space, call.name))
         _check_served(call)
+        check_options(call.verb, request.query)
         if request.can_read_body:
             call.body = await request.read()
         if "cbor" in request.headers.get("Content-Type", ""):
@@ -282,6 +298,9 @@ class ApiServer:
             return await self._watch(call)
         if call.verb == "create":
             return await self._create(call)
+        if call.verb == "update":
+            obj, _ = self._registry.decode(call.resource, call.load(), "Ignore")
+            await escalation.check(self._access, call.resource, call.user, call.namespace, obj)
         answers = {
             "get": self._get,
             "list": self._list,
@@ -316,14 +335,14 @@ class ApiServer:
             meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
             include = call.request.query.get("includeObject", "Metadata")
             return _json(tables.render(call.resource.kind, [obj], meta, include), status, call.warnings)
+        if call.wants_metadata:
+            return _json(_only_metadata(obj), status, call.warnings)
         return _json(obj, status, call.warnings)
 
     def _filter(self, call: Call) -> Callable[[Obj], bool]:
         query = call.request.query
         by_label = parse_label_selector(query.get("labelSelector", ""))
-        group_version = call.resource.api_version if call.resource.group else f"/{call.resource.version}"
-        shown = f"{group_version}, Resource={call.resource.plural}"
-        by_field = parse_field_selector(query.get("fieldSelector", ""), call.resource.kind, shown)
+        by_field = parse_field_selector(query.get("fieldSelector", ""), call.resource.kind)
         return lambda obj: by_label(labels_of(obj)) and by_field(obj)
 
     def _list(self, call: Call) -> web.Response:
@@ -350,6 +369,9 @@ class ApiServer:
         if call.wants_table:
             include = query.get("includeObject", "Metadata")
             return _json(tables.render(call.resource.kind, items, meta, include), warnings=call.warnings)
+        if call.wants_metadata:
+            kind = {"kind": "PartialObjectMetadataList", "apiVersion": _META_V1}
+            return _json({**kind, "metadata": meta, "items": [_only_metadata(each) for each in items]})
         return _json(_list_of(call.resource, items, meta), warnings=call.warnings)
 
     # Watch
@@ -387,7 +409,10 @@ class ApiServer:
         version, start = query.get("resourceVersion", ""), self._store.revision
         if query.get("sendInitialEvents") == "true" or version in ("", "0"):
             return start, [("ADDED", o) for o in self._store.list(call.resource.key, call.namespace, selects)]
-        since = _number(version, "resourceVersion")
+        if not version.isdigit():
+            why = unparsed_number(version, "ParseUint")
+            raise ApiError(500, "", f'resourceVersion: Invalid value: "{version}": {why}')
+        since = int(version)
         if not self._store.knows(since):
             error = expired(f"too old resource version: {since} ({start})")
             return start, [("ERROR", error.status)]
@@ -432,7 +457,7 @@ class ApiServer:
         body = call.load()
         if call.resource.group in _REVIEW_GROUPS:
             obj, _ = self._registry.decode(call.resource, body, "Ignore")
-            obj["metadata"].setdefault("creationTimestamp", None)
+            _check_review(call.resource, obj)
             answer = await self._access.review(call.resource.kind, call.user, obj, call.namespace)
             return _json(answer, 201)
         obj, warnings = self._registry.decode(call.resource, body, call.write.validation)
@@ -440,6 +465,7 @@ class ApiServer:
         space = call.namespace
         if call.resource.namespaced and not space:
             raise bad_request("an empty namespace may not be set during creation")
+        await escalation.check(self._access, call.resource, call.user, space, obj)
         return self._shown(call, self._registry.create(call.resource, space, obj, call.write), 201)
 
     def _update(self, call: Call) -> web.Response:
@@ -508,10 +534,18 @@ class ApiServer:
         return self._shown(call, obj) if call.verb == "get" else self._update(call)
 
     def _token(self, call: Call, account: Obj) -> web.Response:
-        return _json(self._access.issue_token(account, call.load() or {}), 201)
+        request = call.load() or {}
+        seconds = (request.get("spec") or {}).get("expirationSeconds")
+        if seconds is not None and seconds < _SHORTEST_TOKEN:
+            text = f"Invalid value: {seconds}: may not specify a duration less than 10 minutes"
+            raise _invalid_review("TokenRequest", "authentication.k8s.io", [("spec.expirationSeconds", text)])
+        return _json(self._access.issue_token(account, request), 201)
 
     def _evict(self, call: Call, pod: Obj) -> web.Response:
-        options = (call.load() or {}).get("deleteOptions")
+        eviction = call.load() or {}
+        options = eviction.get("deleteOptions")
+        if (eviction.get("metadata") or {}).get("name", name_of(pod)) != name_of(pod):
+            raise bad_request("name in URL does not match name in Eviction object")
         evictions.evict(self._registry, pod, options, dry_run=call.dry_run)
         return _json({**_SUCCESS, "code": 201}, 201)
 
@@ -539,6 +573,9 @@ class ApiServer:
         replicas = (scale.get("spec") or {}).get("replicas", 0)
         if not isinstance(replicas, int) or isinstance(replicas, bool):
             raise bad_request("spec.replicas is a number")
+        if replicas < 0:
+            text = f"Invalid value: {replicas}: must be greater than or equal to 0"
+            raise _invalid_review("Scale", "autoscaling", [("spec.replicas", text)], call.name)
         fresh = clone(obj)
         fresh["spec"]["replicas"] = replicas
         version = (scale.get("metadata") or {}).get("resourceVersion")
@@ -600,6 +637,48 @@ def _seen(change: Change, selects: Callable[[Obj | None], bool]) -> tuple[str, O
     return ("DELETED", change.obj) if before else None
 
 
+def _invalid_review(kind: str, group: str, mistakes: list[tuple[str, str]], name: str = "") -> ApiError:
+    """422 for what is no stored object: scales, reviews and token requests."""
+    texts = [f"{field}: {text}" for field, text in mistakes]
+    listing = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
+    causes = [{"reason": "FieldValueInvalid", "message": text, "field": field} for field, text in mistakes]
+    details = {"name": name, "group": group, "kind": kind, "causes": causes}
+    message = f'{kind}.{group} "{name}" is invalid: {listing}'
+    return ApiError(422, "Invalid", message, {k: v for k, v in details.items() if v})
+
+
+def _check_review(resource: Resource, obj: Obj) -> None:
+    if resource.kind not in ("SubjectAccessReview", "LocalSubjectAccessReview", "SelfSubjectAccessReview"):
+        return
+    spec, mistakes = obj.get("spec") or {}, []
+    if bool(spec.get("resourceAttributes")) == bool(spec.get("nonResourceAttributes")):
+        rule = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        mistakes.append(("spec", f"Invalid value: null: {rule}"))
+    if resource.kind != "SelfSubjectAccessReview" and not spec.get("user") and not spec.get("groups"):
+        mistakes.append(("spec.user", 'Invalid value: "": at least one of user or group must be specified'))
+    if mistakes:
+        raise _invalid_review("", resource.group, mistakes)
+
+
+def _raw_attributes(request: web.BaseRequest, user: User, parts: list[str]) -> Attributes:
+    """The request as an authorizer sees it before anyone knows whether the resource exists."""
+    group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 2:
+        namespace, rest = rest[1], rest[2:]
+    named = len(rest) > 1
+    verbs = {
+        "GET": "get" if named else "list",
+        "POST": "create",
+        "PUT": "update",
+        "PATCH": "patch",
+        "DELETE": "delete" if named else "deletecollection",
+    }
+    resource = "/".join((rest[0], *rest[2:]))
+    verb = verbs.get(request.method, request.method.lower())
+    return Attributes(user, verb, group, resource, namespace, rest[1] if named else "")
+
+
 def _verb(request: web.BaseRequest, *, named: bool) -> str:
     watches = request.query.get("watch", "").lower() in ("1", "true")
     verbs = {
@@ -628,6 +707,10 @@ def _check_served(call: Call) -> None:
         raise method_not_allowed()
 
 
+def _only_metadata(obj: Obj) -> Obj:
+    return {"kind": "PartialObjectMetadata", "apiVersion": _META_V1, "metadata": obj["metadata"]}
+
+
 def _list_of(resource: Resource, items: list[Obj], meta: Obj) -> Obj:
     # A list says kind and apiVersion once.
     bare = [{k: v for k, v in obj.items() if k not in ("kind", "apiVersion")} for obj in items]
@@ -652,7 +735,14 @@ def _number(text: str | None, name: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise bad_request(f"invalid {name}: {text!r} is not a number") from None
+        raise bad_request(_no_number(text, name)) from None
+
+
+def _no_number(text: str, name: str) -> str:
+    if name == "resourceVersion":
+        why = unparsed_number(text, "ParseUint")
+        return f'invalid resource version: {name}: Invalid value: "{text}": {why}'
+    return unparsed_number(text, "ParseInt")
 
 
 def _check_list_version(text: str, revision: int) -> None:

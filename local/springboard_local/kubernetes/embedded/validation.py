@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,12 @@ _QUALIFIED_RULE = (
     "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
     "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 )
+_KEY_RULE = (
+    "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
+    "alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' "
+    "(e.g. 'example.com/MyName')"
+)
 _LABEL_VALUE_RULE = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
     "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
@@ -53,13 +60,29 @@ _CONFIG_KEY_RULE = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  "
     "or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
-_VARIABLE_RULE = "a valid environment variable name must not contain '='"
+_VARIABLE_RULE = "a valid environment variable name must consist only of printable ASCII characters other than '='"
+_PORT_NAME_RULE = "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"
+_NO_NEGATIVE = "must be greater than or equal to 0"
+_PORT_RULE = "must be between 1 and 65535, inclusive"
+_NATURAL_RULE = "must be between 1 and 2147483647, inclusive"
+_PERCENT_RULE = (
+    "a valid percent string must be a numeric string followed by an ending '%' "
+    "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
+)
 _POD_UPDATE_RULE = (
     "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
     "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
 )
 _POD_MUTABLE = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates")
+_FINALIZERS = frozenset({"foregroundDeletion", "orphan", "kubernetes"})
+_RESOURCES = frozenset({"cpu", "memory", "ephemeral-storage"})
+_VOLUME_ORDER = ("emptyDir", "hostPath", "configMap", "secret", "projected", "downwardAPI", "persistentVolumeClaim")
+# What an environment variable may be taken from.
+_FIELD_PATH = re.compile(
+    r"^(metadata\.(name|namespace|uid|(annotations|labels)\['.+'\])|spec\.(nodeName|serviceAccountName)"
+    r"|status\.(hostIP|hostIPs|podIP|podIPs))$"
+)
 # Names that may hold what a URL path segment may.
 _PATH_NAMED = frozenset({"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"})
 
@@ -74,8 +97,9 @@ def _required(field: str, rule: str = "") -> Cause:
 
 
 def _unsupported(field: str, value: Any, supported: Iterable[str]) -> Cause:
-    choices = ", ".join(json.dumps(s) for s in sorted(supported))
-    text = f"Unsupported value: {json.dumps(value)}: supported values: {choices}"
+    choices = ", ".join(json.dumps(s) for s in supported)
+    shown = json.dumps(value, separators=(",", ":"))
+    text = f"Unsupported value: {shown}: supported values: {choices}"
     return Cause(field, "FieldValueNotSupported", text)
 
 
@@ -128,6 +152,9 @@ def _check_labels(labels: Obj | None, field: str) -> Causes:
 
 
 def _check_key(key: str, field: str) -> Causes:
+    if key.count("/") > 1:
+        yield _invalid(field, key, _KEY_RULE)
+        return
     prefix, slash, name = key.rpartition("/")
     if slash and not _SUBDOMAIN.match(prefix):
         yield _invalid(field, key, f"prefix part {_SUBDOMAIN_RULE}")
@@ -135,8 +162,23 @@ def _check_key(key: str, field: str) -> Causes:
         yield _invalid(field, key, _QUALIFIED_RULE)
 
 
+def _check_finalizers(meta: Obj, old: Obj | None) -> Causes:
+    finalizers = meta.get("finalizers") or []
+    for i, name in enumerate(finalizers):
+        if "/" not in name and name not in _FINALIZERS:
+            rule = "name is neither a standard finalizer name nor is it fully qualified"
+            yield _invalid(f"metadata.finalizers[{i}]", name, rule)
+    if old and old["metadata"].get("deletionTimestamp"):
+        added = [name for name in finalizers if name not in (old["metadata"].get("finalizers") or [])]
+        if added:
+            listing = ", ".join(json.dumps(name) for name in added)
+            rule = "no new finalizers can be added if the object is being deleted, found new finalizers"
+            yield _forbidden("metadata.finalizers", f"{rule} []string{{{listing}}}")
+
+
 def _check_meta(kind: str, obj: Obj, old: Obj | None) -> Causes:
     meta = obj["metadata"]
+    yield from _check_finalizers(meta, old)
     if old is None:
         yield from _check_name(kind, meta.get("name", ""))
     yield from _check_labels(meta.get("labels"), "metadata.labels")
@@ -161,10 +203,11 @@ def _check_resources(resources: Obj, field: str) -> Causes:
             try:
                 amounts[part, name] = parse_quantity(text)
             except ValueError as error:
-                yield _invalid(f"{field}.{part}.{name}", text, str(error))
+                yield _invalid(f"{field}.{part}[{name}]", text, str(error))
                 continue
+            yield from _check_resource_name(name, f"{field}.{part}[{name}]")
             if amounts[part, name] < 0:
-                yield _invalid(f"{field}.{part}.{name}", str(text), "must be greater than or equal to 0")
+                yield _invalid(f"{field}.{part}[{name}]", str(text), _NO_NEGATIVE)
     for (part, name), amount in amounts.items():
         limit = amounts.get(("limits", name))
         if part == "requests" and limit is not None and amount > limit:
@@ -172,11 +215,75 @@ def _check_resources(resources: Obj, field: str) -> Causes:
             yield _invalid(f"{field}.requests", str(text), f"must be less than or equal to {name} limit of {most}")
 
 
+def _check_resource_name(name: str, field: str) -> Causes:
+    if "/" not in name and name not in _RESOURCES and not name.startswith("hugepages-"):
+        yield _invalid(field, name, "must be a standard resource type or fully qualified")
+        yield _invalid(field, name, "must be a standard resource for containers")
+
+
 def _check_port(value: Any, field: str) -> Causes:
-    if not value:
+    if not value and value != 0:
         yield _required(field)
-    elif isinstance(value, int) and not 1 <= value <= 65535:
-        yield _invalid(field, value, "must be between 1 and 65535, inclusive")
+    elif isinstance(value, int):
+        if not 1 <= value <= 65535:
+            yield _invalid(field, value, _PORT_RULE)
+    else:
+        yield from _check_port_name(value, field)
+
+
+def _check_port_name(name: str, field: str) -> Causes:
+    if len(name) > 15:
+        yield _invalid(field, name, "must be no more than 15 characters")
+    if not re.fullmatch(r"[-a-z0-9]+", name):
+        yield _invalid(field, name, _PORT_NAME_RULE)
+    elif not re.search(r"[a-z]", name):
+        yield _invalid(field, name, "must contain at least one letter (a-z)")
+
+
+def _handlers(probe: Obj) -> list[str]:
+    return [name for name in ("exec", "httpGet", "tcpSocket", "grpc", "sleep") if name in probe]
+
+
+def _check_handler(probe: Obj, field: str) -> Causes:
+    found = _handlers(probe)
+    if not found:
+        yield _required(field, "must specify a handler type")
+    for name in found[1:]:
+        yield _forbidden(f"{field}.{name}", "may not specify more than 1 handler type")
+    for name in found[:1]:
+        if name in ("httpGet", "tcpSocket", "grpc"):
+            yield from _check_port(probe[name].get("port", 0), f"{field}.{name}.port")
+
+
+def _check_probes(container: Obj, field: str) -> Causes:
+    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
+        probe = container.get(name)
+        if probe is None:
+            continue
+        yield from _check_handler(probe, f"{field}.{name}")
+        for part in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"):
+            if probe.get(part, 0) < 0:
+                yield _invalid(f"{field}.{name}.{part}", probe[part], _NO_NEGATIVE)
+        if name != "readinessProbe" and probe.get("successThreshold", 1) != 1:
+            yield _invalid(f"{field}.{name}.successThreshold", probe["successThreshold"], "must be 1")
+    for moment, handler in (container.get("lifecycle") or {}).items():
+        yield from _check_handler(handler, f"{field}.lifecycle.{moment}")
+
+
+def _check_variable(variable: Obj, field: str) -> Causes:
+    if not variable.get("name"):
+        yield _required(f"{field}.name")
+    elif not re.fullmatch(r"[ -<>-~]+", variable["name"]):
+        yield _invalid(f"{field}.name", variable["name"], _VARIABLE_RULE)
+    source = variable.get("valueFrom")
+    if source is None:
+        return
+    path = (source.get("fieldRef") or {}).get("fieldPath", "")
+    if path and not _FIELD_PATH.match(path):
+        rule = f"error converting fieldPath: field label not supported: {path}"
+        yield _invalid(f"{field}.valueFrom.fieldRef.fieldPath", path, rule)
+    if variable.get("value"):
+        yield _invalid(f"{field}.valueFrom", "", "may not be specified when `value` is not empty")
 
 
 def _check_container(container: Obj, field: str, volumes: set[str]) -> Causes:
@@ -193,28 +300,53 @@ def _check_container(container: Obj, field: str, volumes: set[str]) -> Causes:
     if container.get("imagePullPolicy") not in ("Always", "IfNotPresent", "Never"):
         supported = ("Always", "IfNotPresent", "Never")
         yield _unsupported(f"{field}.imagePullPolicy", container.get("imagePullPolicy"), supported)
+    yield from _check_probes(container, field)
     yield from _check_resources(container.get("resources") or {}, f"{field}.resources")
+    user = (container.get("securityContext") or {}).get("runAsUser", 0)
+    if not 0 <= user <= 2147483647:
+        yield _invalid(f"{field}.securityContext.runAsUser", user, "must be between 0 and 2147483647, inclusive")
 
 
 def _check_container_lists(container: Obj, field: str, volumes: set[str]) -> Causes:
     for i, port in enumerate(container.get("ports") or ()):
         yield from _check_port(port.get("containerPort"), f"{field}.ports[{i}].containerPort")
+        if port.get("name"):
+            yield from _check_port_name(port["name"], f"{field}.ports[{i}].name")
         if port.get("protocol") not in ("TCP", "UDP", "SCTP"):
             yield _unsupported(f"{field}.ports[{i}].protocol", port.get("protocol"), ("SCTP", "TCP", "UDP"))
     for i, variable in enumerate(container.get("env") or ()):
-        if not variable.get("name"):
-            yield _required(f"{field}.env[{i}].name")
-        elif "=" in variable["name"]:
-            yield _invalid(f"{field}.env[{i}].name", variable["name"], _VARIABLE_RULE)
+        yield from _check_variable(variable, f"{field}.env[{i}]")
     for i, mount in enumerate(container.get("volumeMounts") or ()):
         if mount.get("name") not in volumes:
             text = f"Not found: {json.dumps(mount.get('name'))}"
             yield Cause(f"{field}.volumeMounts[{i}].name", "FieldValueNotFound", text)
 
 
+def _check_volumes(volumes: list[Obj], field: str) -> Causes:
+    seen: set[str] = set()
+    for i, volume in enumerate(volumes):
+        sources = [name for name in volume if name != "name"]
+        for name in sorted(sources, key=_VOLUME_ORDER.index if set(sources) <= set(_VOLUME_ORDER) else str)[1:]:
+            yield _forbidden(f"{field}[{i}].{name}", "may not specify more than 1 volume type")
+        if volume.get("name", "") in seen:
+            yield _duplicate(f"{field}[{i}].name", volume["name"])
+        seen.add(volume.get("name", ""))
+
+
+def _check_tolerations(tolerations: list[Obj], field: str) -> Causes:
+    for i, toleration in enumerate(tolerations):
+        operator, inner = toleration.get("operator", "Equal"), f"{field}[{i}].operator"
+        if not toleration.get("key") and operator != "Exists":
+            rule = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
+            yield _invalid(inner, operator, rule)
+        if operator not in ("Equal", "Exists"):
+            yield _unsupported(inner, operator, ("Equal", "Exists"))
+
+
 def _check_pod_spec(spec: Obj, field: str) -> Causes:
     if not spec.get("containers"):
         yield _required(f"{field}.containers")
+    yield from _check_volumes(spec.get("volumes") or [], f"{field}.volumes")
     volumes = {v.get("name", "") for v in spec.get("volumes") or ()}
     seen: set[str] = set()
     for part in ("containers", "initContainers"):
@@ -223,18 +355,28 @@ def _check_pod_spec(spec: Obj, field: str) -> Causes:
             if container.get("name") in seen:
                 yield _duplicate(f"{field}.{part}[{i}].name", container["name"])
             seen.add(container.get("name", ""))
+    yield from _check_pod_fields(spec, field)
+
+
+def _check_pod_fields(spec: Obj, field: str) -> Causes:
     if spec.get("restartPolicy") not in ("Always", "OnFailure", "Never"):
         yield _unsupported(f"{field}.restartPolicy", spec.get("restartPolicy"), ("Always", "OnFailure", "Never"))
-    if spec.get("terminationGracePeriodSeconds", 0) < 0:
-        value = spec["terminationGracePeriodSeconds"]
-        yield _invalid(f"{field}.terminationGracePeriodSeconds", value, "must be greater than or equal to 0")
+    if not 1 <= spec.get("activeDeadlineSeconds", 1) <= 2147483647:
+        yield _invalid(f"{field}.activeDeadlineSeconds", spec["activeDeadlineSeconds"], _NATURAL_RULE)
+    if spec.get("dnsPolicy") == "None" and not spec.get("dnsConfig"):
+        yield _required(f"{field}.dnsConfig", "must provide `dnsConfig` when `dnsPolicy` is None")
+    if spec.get("nodeName") and not _SUBDOMAIN.match(spec["nodeName"]):
+        yield _invalid(f"{field}.nodeName", spec["nodeName"], _SUBDOMAIN_RULE)
+    yield from _check_tolerations(spec.get("tolerations") or [], f"{field}.tolerations")
     for i, constraint in enumerate(spec.get("topologySpreadConstraints") or ()):
-        if constraint.get("whenUnsatisfiable") not in ("DoNotSchedule", "ScheduleAnyway"):
-            inner = f"{field}.topologySpreadConstraints[{i}].whenUnsatisfiable"
-            yield _unsupported(inner, constraint.get("whenUnsatisfiable"), ("DoNotSchedule", "ScheduleAnyway"))
         if constraint.get("maxSkew", 0) <= 0:
             inner = f"{field}.topologySpreadConstraints[{i}].maxSkew"
             yield _invalid(inner, constraint.get("maxSkew", 0), "must be greater than zero")
+        if not constraint.get("topologyKey"):
+            yield _required(f"{field}.topologySpreadConstraints[{i}].topologyKey", "can not be empty")
+        if constraint.get("whenUnsatisfiable") not in ("DoNotSchedule", "ScheduleAnyway"):
+            inner = f"{field}.topologySpreadConstraints[{i}].whenUnsatisfiable"
+            yield _unsupported(inner, constraint.get("whenUnsatisfiable"), ("DoNotSchedule", "ScheduleAnyway"))
 
 
 def _fixed_pod(spec: Obj) -> Obj:
@@ -255,9 +397,8 @@ def _check_pod(obj: Obj, old: Obj | None) -> Causes:
 # Workloads
 
 
-def _go_map(labels: Obj | None) -> str:
-    pairs = ", ".join(f"{json.dumps(k)}:{json.dumps(v)}" for k, v in sorted((labels or {}).items()))
-    return "map[string]string{" + pairs + "}"
+def _shown_map(labels: Obj | None) -> str:
+    return json.dumps(labels or None, separators=(",", ":"), sort_keys=True)
 
 
 def _check_template(spec: Obj, restart: tuple[str, ...] = ("Always",)) -> Causes:
@@ -266,7 +407,10 @@ def _check_template(spec: Obj, restart: tuple[str, ...] = ("Always",)) -> Causes
     yield from _check_labels(labels, "spec.template.labels")
     yield from _check_pod_spec(template["spec"], "spec.template.spec")
     policy = template["spec"].get("restartPolicy")
-    if policy in ("Always", "OnFailure", "Never") and policy not in restart:
+    if restart != ("Always",) and policy == "Always":
+        choices = ", ".join(json.dumps(each) for each in restart)
+        yield _required("spec.template.spec.restartPolicy", f"valid values: {choices}")
+    elif policy in ("Always", "OnFailure", "Never") and policy not in restart:
         yield _unsupported("spec.template.spec.restartPolicy", policy, restart)
 
 
@@ -276,24 +420,32 @@ def _check_workload(obj: Obj, old: Obj | None) -> Causes:
         yield _invalid("spec.replicas", spec["replicas"], "must be greater than or equal to 0")
     selector = spec.get("selector")
     labels = spec["template"]["metadata"].get("labels")
-    if not selector:
+    if selector is None:
         yield _required("spec.selector")
     elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
-        yield _invalid("spec.selector", selector, "empty selector is invalid for deployment")
-    elif not matches(selector, labels):
-        text = f"Invalid value: {_go_map(labels)}: `selector` does not match template `labels`"
+        yield _invalid("spec.selector", {}, f"empty selector is invalid for {obj['kind'].lower()}")
+    if selector is None or (any(selector.values()) and not matches(selector, labels)):
+        text = f"Invalid value: {_shown_map(labels)}: `selector` does not match template `labels`"
         yield Cause("spec.template.metadata.labels", "FieldValueInvalid", text)
+    yield from _check_template(spec)
     if old and old["spec"].get("selector") != selector:
         yield _immutable("spec.selector", selector)
-    yield from _check_template(spec)
 
 
 def _check_deployment(obj: Obj, old: Obj | None) -> Causes:
     yield from _check_workload(obj, old)
-    strategy = obj["spec"]["strategy"]
+    spec, strategy = obj["spec"], obj["spec"]["strategy"]
     kinds = ("Recreate", "RollingUpdate")
     if strategy["type"] not in kinds:
-        yield _unsupported("spec.strategy.type", strategy["type"], kinds)
+        shown = {"Type": strategy["type"], "RollingUpdate": strategy.get("rollingUpdate")}
+        yield _unsupported("spec.strategy", shown, kinds)
+    for name in ("maxUnavailable", "maxSurge"):
+        yield from _check_amount((strategy.get("rollingUpdate") or {}).get(name), f"spec.strategy.rollingUpdate.{name}")
+    if spec.get("revisionHistoryLimit", 0) < 0:
+        yield _invalid("spec.revisionHistoryLimit", spec["revisionHistoryLimit"], _NO_NEGATIVE)
+    deadline = spec.get("progressDeadlineSeconds")
+    if deadline is not None and deadline <= spec.get("minReadySeconds", 0):
+        yield _invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds")
     rolling = strategy.get("rollingUpdate")
     if strategy["type"] == "Recreate" and rolling:
         yield _forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
@@ -302,9 +454,20 @@ def _check_deployment(obj: Obj, old: Obj | None) -> Causes:
         yield _invalid("spec.strategy.rollingUpdate.maxUnavailable", rolling["maxUnavailable"], rule)
 
 
+def _check_amount(value: Any, field: str) -> Causes:
+    """A number, or a percentage."""
+    if isinstance(value, int) and value < 0:
+        yield _invalid(field, value, _NO_NEGATIVE)
+    elif isinstance(value, str) and not re.fullmatch(r"[0-9]+%", value):
+        yield _invalid(field, value, _PERCENT_RULE)
+
+
 def _check_job(obj: Obj, old: Obj | None) -> Causes:
     spec = obj["spec"]
-    yield from _check_template(spec, ("Never", "OnFailure"))
+    for name in ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit"):
+        if spec.get(name, 0) < 0:
+            yield _invalid(f"spec.{name}", spec[name], _NO_NEGATIVE)
+    yield from _check_template(spec, ("OnFailure", "Never"))
     if old and old["spec"].get("template") != spec["template"]:
         yield _immutable("spec.template", spec["template"])
 
@@ -312,7 +475,7 @@ def _check_job(obj: Obj, old: Obj | None) -> Causes:
 # Services and policies
 
 
-def _check_service_ports(ports: list[Obj]) -> Causes:
+def _check_service_ports(spec: Obj, ports: list[Obj]) -> Causes:
     names: set[str] = set()
     for i, port in enumerate(ports):
         field = f"spec.ports[{i}]"
@@ -324,6 +487,23 @@ def _check_service_ports(ports: list[Obj]) -> Causes:
         if not isinstance(port.get("port"), int) or not 1 <= port["port"] <= 65535:
             yield _invalid(f"{field}.port", port.get("port", 0), "must be between 1 and 65535, inclusive")
         yield from _check_port(port.get("targetPort"), f"{field}.targetPort")
+        if spec["type"] == "ClusterIP" and port.get("nodePort"):
+            yield _forbidden(f"{field}.nodePort", "may not be used when `type` is 'ClusterIP'")
+    numbers: set[tuple[Any, Any]] = set()
+    for i, port in enumerate(ports):
+        key = port.get("protocol"), port.get("port")
+        if key in numbers:
+            shown = {
+                "Name": "",
+                "Protocol": port.get("protocol"),
+                "AppProtocol": None,
+                "Port": port.get("port"),
+                "TargetPort": 0,
+                "NodePort": 0,
+            }
+            text = f"Duplicate value: {json.dumps(shown, separators=(',', ':'))}"
+            yield Cause(f"spec.ports[{i}]", "FieldValueDuplicate", text)
+        numbers.add(key)
 
 
 def _check_service(obj: Obj, old: Obj | None) -> Causes:
@@ -337,7 +517,12 @@ def _check_service(obj: Obj, old: Obj | None) -> Causes:
             yield _required("spec.externalName")
     elif not ports and spec.get("clusterIP") != "None":
         yield _required("spec.ports")
-    yield from _check_service_ports(ports)
+    yield from _check_service_ports(spec, ports)
+    if spec.get("sessionAffinity") not in ("ClientIP", "None", None):
+        yield _unsupported("spec.sessionAffinity", spec["sessionAffinity"], ("ClientIP", "None"))
+    if spec["type"] == "ClusterIP" and spec.get("externalTrafficPolicy") and not spec.get("externalIPs"):
+        rule = "may only be set for externally-accessible services"
+        yield _invalid("spec.externalTrafficPolicy", spec["externalTrafficPolicy"], rule)
     yield from _check_labels(spec.get("selector"), "spec.selector")
     if old and old["spec"].get("clusterIP") and spec["type"] != "ExternalName":
         before, after = old["spec"]["clusterIP"], spec.get("clusterIP", "")
@@ -348,29 +533,47 @@ def _check_service(obj: Obj, old: Obj | None) -> Causes:
 def _check_budget(obj: Obj, _old: Obj | None) -> Causes:
     spec = obj["spec"]
     if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-        yield _invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set")
+        names = ("minAvailable", "selector", "maxUnavailable", "unhealthyPodEvictionPolicy")
+        shown = {name[0].upper() + name[1:]: spec.get(name) for name in names}
+        yield _invalid("spec", shown, "minAvailable and maxUnavailable cannot be both set")
     for name in ("minAvailable", "maxUnavailable"):
         value = spec.get(name)
-        if isinstance(value, int) and value < 0:
-            yield _invalid(f"spec.{name}", value, "must be greater than or equal to 0")
-        if isinstance(value, str) and not re.fullmatch(r"[0-9]+%", value):
-            rule = (
-                "a valid percent string must be a numeric string followed by an ending '%' "
-                "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
-            )
-            yield _invalid(f"spec.{name}", value, rule)
+        yield from _check_amount(value, f"spec.{name}")
+        if isinstance(value, str) and re.fullmatch(r"[0-9]+%", value) and int(value[:-1]) > 100:
+            yield _invalid(f"spec.{name}", value, "must not be greater than 100%")
+    policy, policies = spec.get("unhealthyPodEvictionPolicy"), ("AlwaysAllow", "IfHealthyBudget")
+    if policy and policy not in policies:
+        yield _unsupported("spec.unhealthyPodEvictionPolicy", policy, policies)
 
 
 def _check_autoscaler(obj: Obj, _old: Obj | None) -> Causes:
     spec = obj["spec"]
     if spec.get("maxReplicas", 0) < 1:
-        yield _invalid("spec.maxReplicas", spec.get("maxReplicas", 0), "must be greater than 0")
-    elif spec["maxReplicas"] < spec["minReplicas"]:
+        yield _required("spec.maxReplicas", "must be set and greater than 0")
+    if spec.get("maxReplicas", 0) < spec["minReplicas"]:
         yield _invalid("spec.maxReplicas", spec["maxReplicas"], "must be greater than or equal to `minReplicas`")
     if spec["minReplicas"] < 1:
         yield _invalid("spec.minReplicas", spec["minReplicas"], "must be greater than or equal to 1")
+        if not any(metric.get("type") in ("Object", "External") for metric in spec.get("metrics") or ()):
+            rule = "must specify at least one Object or External metric to support scaling to zero replicas"
+            yield _forbidden("spec.metrics", rule)
     target = spec.get("scaleTargetRef") or {}
     yield from (_required(f"spec.scaleTargetRef.{name}") for name in ("kind", "name") if not target.get(name))
+    if not target.get("apiVersion") and not target.get("kind"):
+        yield _invalid("spec.scaleTargetRef.apiVersion", "", "apiVersion must specify API group")
+    for i, metric in enumerate(spec.get("metrics") or ()):
+        target = (metric.get("resource") or {}).get("target") or {}
+        if metric.get("type") == "Resource" and not {"averageUtilization", "averageValue"} & set(target):
+            field = f"spec.metrics[{i}].resource.target.averageUtilization"
+            yield _required(field, "must set either a target raw value or a target utilization")
+
+
+def _check_secret(obj: Obj, old: Obj | None) -> Causes:
+    yield from _check_data(obj, old)
+    if obj.get("type") == "kubernetes.io/tls":
+        for key in ("tls.crt", "tls.key"):
+            if key not in (obj.get("data") or {}):
+                yield _required(f"data[{key}]")
 
 
 def _check_data(obj: Obj, old: Obj | None) -> Causes:
@@ -389,7 +592,7 @@ def _check_data(obj: Obj, old: Obj | None) -> Causes:
 
 def _check_binding(obj: Obj, old: Obj | None) -> Causes:
     reference = obj.get("roleRef") or {}
-    kinds = ("ClusterRole",) if obj["kind"] == "ClusterRoleBinding" else ("ClusterRole", "Role")
+    kinds = ("ClusterRole",) if obj["kind"] == "ClusterRoleBinding" else ("Role", "ClusterRole")
     if reference.get("kind") not in kinds:
         yield _unsupported("roleRef.kind", reference.get("kind", ""), kinds)
     if not reference.get("name"):
@@ -398,10 +601,13 @@ def _check_binding(obj: Obj, old: Obj | None) -> Causes:
         yield _invalid("roleRef", reference, "cannot change roleRef")
     for i, subject in enumerate(obj.get("subjects") or ()):
         if subject.get("kind") not in ("User", "Group", "ServiceAccount"):
-            supported = ("Group", "ServiceAccount", "User")
+            supported = ("ServiceAccount", "User", "Group")
             yield _unsupported(f"subjects[{i}].kind", subject.get("kind", ""), supported)
         if not subject.get("name"):
             yield _required(f"subjects[{i}].name")
+        group = subject.get("apiGroup", "rbac.authorization.k8s.io")
+        if subject.get("kind") in ("User", "Group") and group != "rbac.authorization.k8s.io":
+            yield _unsupported(f"subjects[{i}].apiGroup", group, ("rbac.authorization.k8s.io",))
         if subject.get("kind") == "ServiceAccount" and not subject.get("namespace"):
             yield _required(f"subjects[{i}].namespace")
 
@@ -421,16 +627,46 @@ def _check_role(obj: Obj, _old: Obj | None) -> Causes:
             yield _required(f"rules[{i}].resources", "resource rules must supply at least one resource")
 
 
+def _check_ingress(obj: Obj, _old: Obj | None) -> Causes:
+    spec = obj.get("spec") or {}
+    if not spec.get("rules") and not spec.get("defaultBackend"):
+        yield _invalid("spec", None, "either `defaultBackend` or `rules` must be specified")
+    for i, rule in enumerate(spec.get("rules") or ()):
+        for j, path in enumerate((rule.get("http") or {}).get("paths") or ()):
+            if not path.get("pathType"):
+                yield _required(f"spec.rules[{i}].http.paths[{j}].pathType", "pathType must be specified")
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return "/" in text
+
+
 def _check_network_policy(obj: Obj, _old: Obj | None) -> Causes:
     spec = obj["spec"]
+    for i, kind in enumerate(spec.get("policyTypes") or ()):
+        if kind not in ("Ingress", "Egress"):
+            yield _unsupported(f"spec.policyTypes[{i}]", kind, ("Ingress", "Egress"))
     for part, peers in (("ingress", "from"), ("egress", "to")):
         for i, rule in enumerate(spec.get(part) or ()):
+            for j, port in enumerate(rule.get("ports") or ()):
+                if "port" in port:
+                    yield from _check_port(port["port"], f"spec.{part}[{i}].ports[{j}].port")
             for j, peer in enumerate(rule.get(peers) or ()):
-                if not set(peer) & {"podSelector", "namespaceSelector", "ipBlock"}:
-                    yield _required(f"spec.{part}[{i}].{peers}[{j}]", "must specify a peer")
-                elif "ipBlock" in peer and len(peer) > 1:
-                    rule_text = "may not specify both ipBlock and another peer"
-                    yield _forbidden(f"spec.{part}[{i}].{peers}[{j}]", rule_text)
+                yield from _check_peer(peer, f"spec.{part}[{i}].{peers}[{j}]")
+
+
+def _check_peer(peer: Obj, field: str) -> Causes:
+    if not set(peer) & {"podSelector", "namespaceSelector", "ipBlock"}:
+        yield _required(field, "must specify a peer")
+    elif "ipBlock" in peer and len(peer) > 1:
+        yield _forbidden(field, "may not specify both ipBlock and another peer")
+    elif "ipBlock" in peer and not _is_network(peer["ipBlock"].get("cidr", "")):
+        rule = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+        yield _invalid(f"{field}.ipBlock.cidr", peer["ipBlock"].get("cidr", ""), rule)
 
 
 _CHECKS: dict[str, Callable[[Obj, Obj | None], Causes]] = {
@@ -440,6 +676,7 @@ _CHECKS: dict[str, Callable[[Obj, Obj | None], Causes]] = {
     "DaemonSet": _check_workload,
     "Deployment": _check_deployment,
     "HorizontalPodAutoscaler": _check_autoscaler,
+    "Ingress": _check_ingress,
     "Job": _check_job,
     "NetworkPolicy": _check_network_policy,
     "Pod": _check_pod,
@@ -447,7 +684,7 @@ _CHECKS: dict[str, Callable[[Obj, Obj | None], Causes]] = {
     "ReplicaSet": _check_workload,
     "Role": _check_role,
     "RoleBinding": _check_binding,
-    "Secret": _check_data,
+    "Secret": _check_secret,
     "Service": _check_service,
     "StatefulSet": _check_workload,
 }

@@ -89,6 +89,8 @@ class Context:
         self._forget_old_events()
         source = {k: v for k, v in (("component", component), ("host", host)) if v}
         event = event_about(about, namespace, kind=kind, reason=reason, message=message, source=source, field=field)
+        if component == "default-scheduler":  # it writes events.k8s.io/v1, which has no source
+            event["source"] = {}
         self._recorded[same] = name_of(self.store.create(EVENTS, event))
 
     def _forget_old_events(self) -> None:

@@ -19,6 +19,7 @@ from springboard_local.kubernetes.embedded.objects import (
     find_condition,
     is_controlled_by,
     is_terminating,
+    labels_of,
     name_of,
     namespace_of,
     now,
@@ -29,6 +30,7 @@ from springboard_local.kubernetes.embedded.objects import (
     uid_of,
 )
 from springboard_local.kubernetes.embedded.quantities import scaled
+from springboard_local.kubernetes.embedded.selectors import matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,6 +114,7 @@ class Deployments:
         deployment = self._store.get(DEPLOYMENTS, namespace, name)
         if deployment is None or is_terminating(deployment):
             return
+        self._adopt(deployment)
         sets = self._replica_sets(deployment)
         current = self._current(deployment, sets)
         if deployment["spec"].get("paused"):
@@ -125,6 +128,20 @@ class Deployments:
             latest = self._current(fresh, self._replica_sets(fresh))
             self._write_status(fresh, latest, self._replica_sets(fresh))
             self._clean_up(fresh, latest)
+
+    def _adopt(self, deployment: Obj) -> None:
+        """Take the ReplicaSets that nobody owns and that the selector selects."""
+        selector = deployment["spec"]["selector"]
+
+        def is_orphan(each: Obj) -> bool:
+            return controller_of(each) is None and not is_terminating(each) and matches(selector, labels_of(each))
+
+        for orphan in self._store.list(REPLICA_SETS, namespace_of(deployment), is_orphan):
+            self._context.registry.edit(
+                REPLICA_SETS,
+                orphan,
+                lambda s: s["metadata"].setdefault("ownerReferences", []).append(owner_reference(deployment)),
+            )
 
     def _replica_sets(self, deployment: Obj) -> list[Obj]:
         return self._store.list(REPLICA_SETS, namespace_of(deployment), lambda s: is_controlled_by(s, deployment))
@@ -140,6 +157,14 @@ class Deployments:
             current = self._create_current(deployment, old, revision)
         elif _revision(current) < revision:
             current = self._renew(deployment, current, revision)
+        copied = {k: v for k, v in annotations_of(deployment).items() if k not in _NOT_COPIED}
+        if copied.items() - annotations_of(current).items():
+            current = (
+                self._context.registry.edit(
+                    REPLICA_SETS, current, lambda s: s["metadata"].setdefault("annotations", {}).update(copied)
+                )
+                or current
+            )
         shown = str(_revision(current))
         self._context.registry.edit(
             DEPLOYMENTS,
@@ -305,7 +330,7 @@ class Deployments:
         def change(status: Obj) -> None:
             for field in counts:
                 status.pop(field, None)
-            status.update({k: v for k, v in counts.items() if v})
+            status.update({k: v for k, v in counts.items() if v or k == "terminatingReplicas"})
             status["observedGeneration"] = deployment["metadata"]["generation"]
             _set_available(status, deployment, counts)
             if current is not None and not deployment["spec"].get("paused"):

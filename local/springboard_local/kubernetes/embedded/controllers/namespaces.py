@@ -25,6 +25,19 @@ if TYPE_CHECKING:
     from springboard_local.kubernetes.embedded.store import Change
 
 _ROOT_CA = "kube-root-ca.crt"
+_GONE_WELL = (
+    ("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
+    (
+        "NamespaceDeletionGroupVersionParsingFailure",
+        "ParsedGroupVersions",
+        "All legacy kube types successfully parsed",
+    ),
+    (
+        "NamespaceDeletionContentFailure",
+        "ContentDeleted",
+        "All content successfully deleted, may be waiting on finalization",
+    ),
+)
 
 
 class Namespaces:
@@ -95,7 +108,16 @@ class Namespaces:
 
         def change(status: Obj) -> None:
             status["phase"] = "Terminating"
+            for kind, reason, text in _GONE_WELL:
+                set_condition(status, kind, "False", reason, text)
             if parts:
+                kinds: dict[str, int] = {}
+                for (group, plural), _ in waiting:
+                    resource = f"{plural}.{group}" if group else f"{plural}."
+                    kinds[resource] = kinds.get(resource, 0) + 1
+                listing = ", ".join(f"{k} has {n} resource instances" for k, n in sorted(kinds.items()))
+                text = f"Some resources are remaining: {listing}"
+                set_condition(status, "NamespaceContentRemaining", "True", "SomeResourcesRemain", text)
                 text = f"Some content in the namespace has finalizers remaining: {parts}"
                 set_condition(status, "NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain", text)
 

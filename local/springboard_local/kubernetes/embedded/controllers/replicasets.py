@@ -91,7 +91,7 @@ class ReplicaSets:
                 is_terminating(pod) and not is_finished(pod) for pod in self._context.pods_of(replica_set)
             ),
         }
-        status = with_values(counts, always=("replicas",))
+        status = with_values(counts, always=("replicas", "terminatingReplicas"))
         status["observedGeneration"] = replica_set["metadata"]["generation"]
         self._context.registry.edit(
             REPLICA_SETS, replica_set, lambda s: s.__setitem__("status", status), subresource="status"

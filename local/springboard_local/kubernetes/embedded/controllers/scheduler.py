@@ -250,6 +250,9 @@ class Scheduler:
     def _bind(self, pod: Obj, node: Obj) -> None:
         def change(bound: Obj) -> None:
             bound["spec"]["nodeName"] = name_of(node)
+            if self._context.registry.catalog.version not in _WITHOUT_TOPOLOGY:
+                place = {k: v for k, v in labels_of(node).items() if k in _TOPOLOGY}
+                bound["metadata"].setdefault("labels", {}).update(place)
             set_condition(bound["status"], "PodScheduled", "True")
 
         bound = self._context.registry.edit(PODS, pod, change, manager="kube-scheduler")
@@ -263,6 +266,11 @@ class Scheduler:
 
         self._context.registry.edit_status(PODS, pod, change, "kube-scheduler")
         self._context.record(pod, "Warning", "FailedScheduling", message, _COMPONENT)
+
+
+# A binding copies these labels of the node to the pod, from 1.35 on.
+_TOPOLOGY = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
+_WITHOUT_TOPOLOGY = ("1.34",)
 
 
 def _opens(change: Change) -> bool:
@@ -288,4 +296,4 @@ def _explain(nodes: int, refusals: Counter[str]) -> str:
     if hopeless:
         parts.append(f"{hopeless} Preemption is not helpful for scheduling")
     preemption = f"0/{nodes} nodes are available: {', '.join(sorted(parts))}."
-    return f"0/{nodes} nodes are available: {reasons}. no new claims to deallocate, preemption: {preemption}"
+    return f"0/{nodes} nodes are available: {reasons}. preemption: {preemption}"
