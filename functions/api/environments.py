@@ -178,7 +178,7 @@ def _update(world: World, request: Request, present: Environment, raw: Any) -> A
         world.store.request_operation(present, operation)
     else:
         operation = _operation(request, OperationKind.UPDATE, wanted.generation, entropy)
-        world.store.update_spec(present, wanted, operation)
+        world.store.update_spec(present, work.remembering(present, wanted), operation)
     work.start(world, wanted, operation)
     return _accepted(world, world.store.by_uid(present.uid) or wanted, admitted.warnings)
 

@@ -28,6 +28,20 @@ def start(world: World, environment: Environment, operation: Operation) -> None:
         logger.exception("the execution was not started; the sweep will", operation=operation.id)
 
 
+def remembering(before: Environment, after: Environment) -> Environment:
+    """`after`, whose facts name every host of `before`, so that what was made for one is found when it leaves.
+
+    A handler that was killed between making a host's record or certificate and writing that down has left no other
+    trace of it. Written with the new generation, this comes before anything could be forgotten.
+    """
+    hosts = {app.host for app in before.resolved.apps}
+    dns, certificate = after.facts.get("dns", {}), after.facts.get("certificate", {})
+    known = dns.get("records", {})
+    return after.with_facts("dns", {**dns, "records": {**dict.fromkeys(sorted(hosts), ""), **known}}).with_facts(
+        "certificate", {**certificate, "hosts": sorted(hosts | set(certificate.get("hosts", ())))}
+    )
+
+
 def busy(environment: Environment) -> ConflictError:
     """Another operation holds the lock."""
     operation = environment.operation
