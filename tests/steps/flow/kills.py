@@ -66,7 +66,12 @@ def kill(springboard: Springboard, moment: Moment, call: str, function: str = "*
 
 def deaths(springboard: Springboard) -> int:
     """How often a function has died of the faults that are there."""
-    return sum(rule.struck for rule in springboard.cloud.pipeline.faults())
+    return sum(rule.struck for rule in rules(springboard))
+
+
+def rules(springboard: Springboard) -> list[Rule]:
+    """Those that end functions around their calls."""
+    return [fault for fault in springboard.cloud.pipeline.faults() if isinstance(fault, Rule)]
 
 
 def disarm(springboard: Springboard) -> None:

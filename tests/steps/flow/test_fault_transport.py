@@ -1,0 +1,266 @@
+"""AWS throttles, breaks, answers with what was; things are gone before we come; events come twice or late."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from springboard_local.pipeline import Rule
+from tests.steps.flow import invariants, stack
+from tests.steps.flow.inventory import inventory, pages
+from tests.steps.flow.springboard import document
+from tests.template import source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.steps.flow.springboard import Reply, Springboard
+
+# Who is killed in the middle of a call closes no connection; where it is a process, its end does.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <s:ResourceWarning")
+
+SEED = int(os.environ.get("SPRINGBOARD_SEED", "7"))
+FUNCTIONS = f"*/{stack.STACK}-*"
+# One call in five again is 1.25 times as many; a step that is begun anew looks again at what it has done.
+BOUND = 3
+
+
+def changed(name: str) -> dict[str, Any]:
+    """The environment as it is changed."""
+    wanted = document(name, ingress={"allowCidrs": ["192.0.2.0/24"], "idleTimeoutSeconds": 50}, ttlHours=8)
+    wanted["metadata"]["labels"] = {"team": "checkout"}
+    return wanted
+
+
+def insist(ask: Callable[[], Reply]) -> Reply:
+    """Ask until the API's own calls have come through: 429 and 5xx say that it may be asked again."""
+    for _ in range(12):
+        reply = ask()
+        if reply.status < 500 and reply.status != 429:
+            return reply
+    raise AssertionError(reply)
+
+
+def lived_through(springboard: Springboard, name: str, *storm: Rule) -> None:
+    """Create, change and delete in a storm: each comes to its end without any help, in a bounded number of calls."""
+    before = inventory(springboard.client)
+    pipeline = springboard.cloud.pipeline
+
+    def through(ask: Callable[[], Reply]) -> int:
+        springboard.forget_calls()
+        for rule in storm:
+            pipeline.inject(rule)
+        assert insist(ask).status == 202
+        invariants.gone(springboard, name)
+        struck = sum(rule.struck for rule in storm)
+        pipeline.clear_faults()
+        assert struck > 0
+        for rule in storm:
+            rule.struck = 0
+        return len(springboard.calls())
+
+    def calm(ask: Callable[[], Reply], name: str) -> int:
+        springboard.forget_calls()
+        assert ask().status == 202
+        invariants.gone(springboard, name)
+        return len(springboard.calls())
+
+    for wanted in (document, changed):
+        quiet = calm(partial(springboard.send, wanted(f"{name}q")), f"{name}q")
+        asked = through(partial(springboard.send, wanted(name)))
+        status = springboard.get(name)
+        assert status.phase == "Ready", status.document["status"]
+        assert asked <= BOUND * quiet, (asked, quiet)
+        invariants.check(springboard, name)
+        invariants.unchanged(springboard, wanted(name))
+    quiet = calm(lambda: springboard.call("DELETE", f"/environments/{name}q"), f"{name}q")
+    asked = through(lambda: springboard.call("DELETE", f"/environments/{name}"))
+    assert asked <= BOUND * quiet, (asked, quiet)
+    springboard.clock.advance(900)
+    invariants.nothing_left(springboard, name, before)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", [SEED, SEED + 1, SEED + 2])
+def test_f1_f43_one_call_in_five_is_throttled(springboard: Springboard, seed: int) -> None:
+    """DynamoDB's and the bus's too."""
+    lived_through(springboard, f"thr{seed}", Rule("*", "throttle", principal=FUNCTIONS, probability=0.2, seed=seed))
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", [SEED, SEED + 1])
+def test_f2_one_call_in_ten_breaks(springboard: Springboard, seed: int) -> None:
+    """Half of them answer 500, half end in a broken connection."""
+    errors = Rule("*", "error", principal=FUNCTIONS, probability=0.05, seed=seed)
+    resets = Rule("*", "reset", principal=FUNCTIONS, probability=0.05, seed=seed + 1)
+    lived_through(springboard, f"brk{seed}", errors, resets)
+
+
+@pytest.mark.parametrize("name", source.MACHINES)
+def test_f1_every_retry_has_jitter(name: str) -> None:
+    retries = list(_retries(source.machine(name)))
+    assert retries
+    assert all(each["JitterStrategy"] == "FULL" and each["MaxDelaySeconds"] <= 60 for each in retries)
+
+
+def _retries(value: Any) -> Any:
+    if isinstance(value, dict):
+        yield from value.get("Retry", ())
+        for each in value.values():
+            yield from _retries(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _retries(each)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("service", ["eks", "ec2", "elasticloadbalancing", "acm", "route53"])
+def test_f6_reads_that_know_nothing_yet_of_what_was_just_made(springboard: Springboard, service: str) -> None:
+    name = f"stale-{service[:4]}"
+    before = inventory(springboard.client)
+    rule = springboard.cloud.pipeline.inject(
+        Rule(service, "stale", principal=FUNCTIONS, probability=0.3, seed=SEED, mutating=False)
+    )
+    assert insist(lambda: springboard.send(document(name))).status == 202
+    invariants.gone(springboard, name)
+    assert rule.struck > 0
+    springboard.cloud.pipeline.clear_faults()
+    invariants.converges(springboard, document(name), forced=True)
+    invariants.deleted(springboard, name, before)
+
+
+def by_hand(springboard: Springboard, name: str) -> list[Callable[[], Any]]:  # noqa: C901 - small acts, one a kind
+    """How a person deletes what an environment is made of, in the order in which AWS lets go."""
+    client, cluster = springboard.client, f"springboard-{name}"
+    elb, eks, ec2 = client("elbv2"), client("eks"), client("ec2")
+    zone = client("route53").list_hosted_zones()["HostedZones"][0]["Id"]
+
+    def mine(items: Any, key: str) -> list[Any]:
+        return [each for each in items if str(each[key]).startswith(f"{cluster}-")]
+
+    def records() -> None:
+        found = client("route53").list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+        changes = [{"Action": "DELETE", "ResourceRecordSet": e} for e in found if f"{name}." in e["Name"]]
+        client("route53").change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+
+    def alarms() -> None:
+        watch = client("cloudwatch")
+        found = mine(watch.describe_alarms()["MetricAlarms"], "AlarmName")
+        watch.delete_alarms(AlarmNames=[each["AlarmName"] for each in found])
+        boards = mine(watch.list_dashboards()["DashboardEntries"], "DashboardName")
+        watch.delete_dashboards(DashboardNames=[each["DashboardName"] for each in boards])
+
+    def schedules() -> None:
+        for each in mine(client("scheduler").list_schedules()["Schedules"], "Name"):
+            client("scheduler").delete_schedule(Name=each["Name"], GroupName=each["GroupName"])
+
+    def balancer() -> None:
+        for each in mine(elb.describe_load_balancers()["LoadBalancers"], "LoadBalancerName"):
+            elb.delete_load_balancer(LoadBalancerArn=each["LoadBalancerArn"])
+
+    def certificate() -> None:
+        for each in client("acm").list_certificates()["CertificateSummaryList"]:
+            if each["DomainName"].startswith(f"{name}."):
+                client("acm").delete_certificate(CertificateArn=each["CertificateArn"])
+
+    def nodes() -> None:
+        for each in eks.list_nodegroups(clusterName=cluster)["nodegroups"]:
+            eks.delete_nodegroup(clusterName=cluster, nodegroupName=each)
+        springboard.until(lambda: not eks.list_nodegroups(clusterName=cluster)["nodegroups"])
+
+    def target_groups() -> None:
+        for each in mine(elb.describe_target_groups()["TargetGroups"], "TargetGroupName"):
+            elb.delete_target_group(TargetGroupArn=each["TargetGroupArn"])
+
+    def templates() -> None:
+        for each in mine(ec2.describe_launch_templates()["LaunchTemplates"], "LaunchTemplateName"):
+            ec2.delete_launch_template(LaunchTemplateName=each["LaunchTemplateName"])
+
+    def control_plane() -> None:
+        eks.delete_cluster(name=cluster)
+        springboard.until(lambda: cluster not in pages(eks, "list_clusters", "clusters"))
+
+    def groups() -> None:
+        springboard.clock.advance(900)  # network interfaces of the load balancer
+        found = mine(ec2.describe_security_groups()["SecurityGroups"], "GroupName")
+        for each in sorted(found, key=lambda each: "-alb-" in each["GroupName"]):
+            ec2.delete_security_group(GroupId=each["GroupId"])
+
+    def log_group() -> None:
+        client("logs").delete_log_group(logGroupName=f"/aws/eks/{cluster}/cluster")
+
+    return [
+        records,
+        alarms,
+        schedules,
+        balancer,
+        certificate,
+        nodes,
+        target_groups,
+        templates,
+        control_plane,
+        groups,
+        log_group,
+    ]
+
+
+@pytest.mark.parametrize(
+    "many",
+    [*(pytest.param(n, marks=pytest.mark.sweep) for n in range(1, 11)), pytest.param(11, marks=pytest.mark.slow)],
+)
+def test_f36_what_is_gone_already_at_delete_is_no_error(springboard: Springboard, many: int) -> None:
+    name = f"gone{many}x"
+    before = inventory(springboard.client)
+    assert springboard.apply(document(name)).phase == "Ready"
+    for act in by_hand(springboard, name)[:many]:
+        act()
+    springboard.delete(name)
+    springboard.clock.advance(900)
+    invariants.nothing_left(springboard, name, before)
+
+
+@pytest.mark.slow
+def test_f1_a_create_of_which_one_call_in_five_is_throttled(springboard: Springboard) -> None:
+    """The sample that `make check` takes; SPRINGBOARD_SEED chooses another one."""
+    print(f"seed {SEED}")  # noqa: T201 - shown where it fails
+    rule = springboard.cloud.pipeline.inject(Rule("*", "throttle", principal=FUNCTIONS, probability=0.2, seed=SEED))
+    assert insist(lambda: springboard.send(document("onefifth"))).status == 202
+    invariants.gone(springboard, "onefifth")
+    springboard.cloud.pipeline.clear_faults()
+    assert rule.struck > 0
+    assert springboard.get("onefifth").phase == "Ready"
+    invariants.check(springboard, "onefifth")
+    invariants.unchanged(springboard, document("onefifth"))
+
+
+@pytest.mark.sweep
+def test_f43_f41_an_end_told_late_and_twice_frees_nobody_elses_lock(springboard: Springboard) -> None:
+    """The event of an operation that was aborted comes again while its retry is at work."""
+    assert springboard.send(document("late")).status == 202
+    springboard.clock.advance(200)
+    status = springboard.get("late")
+    arn = springboard.execution(status.operation)
+    springboard.client("stepfunctions").stop_execution(executionArn=arn)
+    assert invariants.at_rest(springboard, "late").phase == "Failed"
+    invariants.check(springboard, "late")
+    assert springboard.call("POST", "/environments/late/retry").status == 202
+    springboard.clock.advance(60)
+    task = {"environment": status.uid, "operation": status.operation["id"], "generation": 1}
+    event = {"time": "2026-11-23T12:00:00Z", "detail": {"input": json.dumps(task), "status": "ABORTED"}}
+    for _ in range(2):
+        answer = springboard.cloud.client("lambda").invoke(
+            FunctionName="springboard-execution-ended", Payload=json.dumps(event).encode()
+        )
+        assert json.load(answer["Payload"]) == {"settled": "settled"}
+    invariants.check(springboard, "late")
+    # Started again under the same name: the execution that has ended stays ended, and another is not made.
+    states = springboard.client("stepfunctions")
+    with pytest.raises(states.exceptions.ExecutionAlreadyExists):
+        states.start_execution(stateMachineArn=springboard.outputs["ProvisionMachineArn"], name=arn.rpartition(":")[2])
+    invariants.converges(springboard, document("late"))
+    ids = [each["id"] for each in springboard.events("late")]
+    assert ids == sorted(set(ids))
