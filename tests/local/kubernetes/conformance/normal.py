@@ -23,6 +23,7 @@ _RULES = (
     (rf"(?<=[a-z])-[{_SAFE}]{{5}}\b(?=[^-.\w]|$)", "-SUFFIX"),
     (rf"(pod-template-hash[=:] ?)\"?[{_SAFE}]{{8,10}}\"?", r"\1HASH"),
     (r"(?<=:)3[012]\d{3}(?=/TCP)", "PORT"),
+    (r'("serverAddress":")[^"]*', r"\1ENDPOINT"),
     (r"127\.0\.0\.1:\d+", "ENDPOINT"),
     (r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b(?!/)", "ADDRESS"),
     (r"(resourceVersion[\"']?: ?)[\"']?\d+[\"']?", r"\1N"),
