@@ -87,7 +87,9 @@ def admit(
     _roles(world, spec, found)
     _ingress(world, spec, found)
     apps = _apps(world, checked, document, architecture, previous, found=found)
-    zone = _zone(world, spec, [app.host for app in apps], found) if checked.sound("spec.ingress.hostedZoneId") else None
+    zone = None
+    if checked.sound("spec.ingress.hostedZoneId"):
+        zone = _zone(world, spec, [app.host for app in apps], previous, found)
     _warn(spec, found)
     if previous is not None:
         _check_unchanged(previous, spec, found)
@@ -281,7 +283,7 @@ def _apps(
             if app.host is None:
                 _check_default_host(host, [other.host for other in resolved], place, found)
         if checked.sound(f"{place}.image"):
-            pinned, digest = _image(world, app, f"{place}.image", nodes, found)
+            pinned, digest = _image(world, app, f"{place}.image", nodes, _judged(previous), found=found)
         else:
             pinned, digest = "", ""
         resolved.append(ResolvedApp(name, host, pinned, digest, nodes, ports[name]))
@@ -304,12 +306,20 @@ def _node_ports(names: list[str], previous: Environment | None) -> dict[str, int
     return ports | {name: next(free) for name in dict.fromkeys(names) if name not in ports}
 
 
-def _image(world: World, app: App, place: str, architecture: str, found: _Findings) -> tuple[str, str]:
+def _judged(previous: Environment | None) -> dict[str, str]:
+    """Digest → architecture of the images that a former admission looked into."""
+    apps = previous.resolved.apps if previous else ()
+    return {app.digest: app.architecture for app in apps if app.digest and app.architecture}
+
+
+def _image(
+    world: World, app: App, place: str, architecture: str, known: Mapping[str, str], *, found: _Findings
+) -> tuple[str, str]:
     """(image as pods name it, digest); the digest is empty where the registry can't be asked."""
     named = image.parse(app.image)
     own = (world.site.account, world.site.region)
     if named.ecr == own:
-        return _own_image(world, named, place, architecture, found)
+        return _own_image(world, named, place, architecture, known, found=found)
     if not any(fnmatchcase(named.name, allowed) for allowed in world.site.allowed_registries):
         allowed = ", ".join((f"{own[0]}.dkr.ecr.{own[1]}.amazonaws.com", *world.site.allowed_registries))
         found.wrong(
@@ -323,8 +333,10 @@ def _image(world: World, app: App, place: str, architecture: str, found: _Findin
     return app.image, named.digest
 
 
-def _own_image(world: World, named: image.Image, place: str, architecture: str, found: _Findings) -> tuple[str, str]:
-    seen: Found | None = world.ecr.image(named.repository, tag=named.tag, digest=named.digest)
+def _own_image(
+    world: World, named: image.Image, place: str, architecture: str, known: Mapping[str, str], *, found: _Findings
+) -> tuple[str, str]:
+    seen: Found | None = world.ecr.image(named.repository, tag=named.tag, digest=named.digest, known=known)
     if seen is None:
         found.wrong(
             place,
@@ -344,10 +356,12 @@ def _own_image(world: World, named: image.Image, place: str, architecture: str, 
 # Address
 
 
-def _zone(world: World, spec: EnvironmentSpec, hosts: list[str], found: _Findings) -> Zone | None:
+def _zone(
+    world: World, spec: EnvironmentSpec, hosts: list[str], previous: Environment | None, found: _Findings
+) -> Zone | None:
     """The public hosted zone that holds all hosts: the spec's, the stack's, or the nearest above the hosts.
 
-    Of `hosts`, those that are empty are not judged.
+    An environment keeps its own while that holds its hosts. Of `hosts`, those that are empty are not judged.
     """
     if not any(hosts):
         return None
@@ -367,7 +381,9 @@ def _zone(world: World, spec: EnvironmentSpec, hosts: list[str], found: _Finding
             )
             return None
     else:
-        zone = _walk(world, next(filter(None, hosts)), found)
+        zone = world.route53.zone(previous.resolved.zone_id) if previous else None
+        if zone is None or not all(zone.holds(host) for host in hosts if host):
+            zone = _walk(world, next(filter(None, hosts)), found)
         if zone is None:
             return None
     for number, host in enumerate(hosts):

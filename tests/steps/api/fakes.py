@@ -218,7 +218,7 @@ class FakeWorld:
             zone=lambda wanted: next((z for z in self.zones if z.id == wanted), None),
         )
         self.ecr = SimpleNamespace(
-            image=lambda repository, tag="", digest="": self.images.get((repository, digest or tag))
+            image=lambda repository, tag="", digest="", **_: self.images.get((repository, digest or tag))
         )
         self.functions = SimpleNamespace(ask=self._ask)
 

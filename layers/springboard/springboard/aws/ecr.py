@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import urllib3
 
 from springboard.aws.client import Adapter
 from springboard.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 _OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -39,10 +42,13 @@ class Ecr(Adapter):
         }
     )
 
-    def image(self, repository: str, *, tag: str = "", digest: str = "") -> Found | None:
+    def image(
+        self, repository: str, *, tag: str = "", digest: str = "", known: Mapping[str, str] | None = None
+    ) -> Found | None:
         """The image of this account and region by digest, else by tag; None if there is none.
 
-        An image index tells its platforms itself; a single image tells its architecture in its config blob.
+        An image index tells its platforms itself; a single image tells its architecture in its config blob, which is
+        not read where the digest is `known` (digest → architecture).
         """
         image_id = {"imageDigest": digest} if digest else {"imageTag": tag}
         answer = self.find(
@@ -57,6 +63,8 @@ class Ecr(Adapter):
         manifest: dict[str, Any] = json.loads(found["imageManifest"])
         if "manifests" in manifest:
             architectures = _platforms(manifest)
+        elif architecture := (known or {}).get(found["imageId"]["imageDigest"]):
+            architectures = frozenset({architecture})
         else:
             architectures = self._configured(repository, str(manifest.get("config", {}).get("digest", "")))
         return Found(found["imageId"]["imageDigest"], architectures)

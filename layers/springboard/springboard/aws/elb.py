@@ -82,16 +82,21 @@ class Elb(Adapter):
             return str(found["LoadBalancerArn"])
         return str(answer["LoadBalancers"][0]["LoadBalancerArn"])
 
-    def put_listener(self, arn: str, listener_arn: str, request: dict[str, Any], tags: dict[str, str]) -> None:
-        """CreateListener, or ModifyListener where `listener_arn` is given; one made meanwhile is no error."""
+    def put_listener(self, arn: str, listener_arn: str, request: dict[str, Any], tags: dict[str, str]) -> str:
+        """CreateListener, or ModifyListener where `listener_arn` is given: the listener's ARN.
+
+        One made meanwhile is no error; its ARN is not looked up: "".
+        """
         if listener_arn:
             self.call("modify_listener", ListenerArn=listener_arn, **request)
-            return
+            return listener_arn
         try:
-            self.call("create_listener", LoadBalancerArn=arn, Tags=pairs(tags), **request)
+            answer = self.call("create_listener", LoadBalancerArn=arn, Tags=pairs(tags), **request)
         except RefusedError as err:
             if err.code != "DuplicateListener":
                 raise
+            return ""
+        return str(answer["Listeners"][0]["ListenerArn"])
 
     def put_rule(
         self, listener_arn: str, rule_arn: str, priority: int, request: dict[str, Any], tags: dict[str, str]

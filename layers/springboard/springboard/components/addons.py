@@ -190,8 +190,9 @@ def condition(desired: Addons | Absent, observed: Observed) -> Verdict:
 
 
 def observe(world: World, environment: Environment) -> Observed:
-    """One call for each add-on that was not seen as desired earlier in this operation.
+    """One call for each add-on that was not seen as desired earlier in this operation, none for one just requested.
 
+    Several of which this operation has seen nothing yet are listed first: most are not there.
     While an operation waits for the early ones, and then for nodes, the late ones are not looked at: they can
     neither be made nor come to anything.
     """
@@ -200,15 +201,21 @@ def observe(world: World, environment: Environment) -> Observed:
         return Observed(waiting=known)
     want = desired(environment, world.site)
     running = _running(environment)
-    found = {addon.name: addon for addon in _settled(environment, running)}
+    facts = environment.facts.get("addons", {})
+    found = {addon.name: addon for addon in (*_settled(environment, running), *_requested(environment, running))}
+    seen = {addon["name"] for addon in facts.get("addons", ()) if running and facts.get("operation") == running}
     early = [addon for addon in want.addons if not addon.needs_nodes]
     late = [addon for addon in want.addons if addon.needs_nodes]
 
     def look(addons: list[Addon]) -> None:
+        new = [addon.name for addon in addons if addon.name not in {*found, *seen}]
+        listed = world.eks.addons(known.name) or () if running and len(new) > 1 else new
         for addon in addons:
-            seen = found.get(addon.name) or _found(world, environment, known.name, addon.name)
-            if seen:
-                found[addon.name] = replace(seen, settled=_settles(addon, seen))
+            if addon.name in new and addon.name not in listed:
+                continue
+            there = found.get(addon.name) or _found(world, environment, known.name, addon.name)
+            if there:
+                found[addon.name] = replace(there, settled=_settles(addon, there))
 
     look(early)
     nodes = any(addon.name in found for addon in late)  # settled ones
@@ -232,8 +239,8 @@ def observe(world: World, environment: Environment) -> Observed:
     )
 
 
-def apply(world: World, environment: Environment, change: Change) -> None:
-    """One change; all are safe to make twice."""
+def apply(world: World, environment: Environment, change: Change) -> Mapping[str, Any] | None:
+    """One change; all are safe to make twice. Answers what was requested, for the look right after."""
     name = naming.cluster(world.site.prefix, environment.name)
     match change:
         case CreateAddon(addon=addon):
@@ -245,6 +252,8 @@ def apply(world: World, environment: Environment, change: Change) -> None:
                 clientRequestToken=token(environment, f"addon/{addon.name}/{change.version}"),
                 **_optional(change.version, addon),
             )
+            before = environment.facts.get("addons", {}).get("requested", {})
+            return {"requested": {**before, addon.name: change.version}}
         case UpdateAddon():
             what = f"addon/{change.name}/{change.version}/{_json(change.configuration)}"
             version = {"addonVersion": change.version} if change.version else {}
@@ -260,6 +269,7 @@ def apply(world: World, environment: Environment, change: Change) -> None:
             world.eks.delete_addon(name, change.name, preserve=change.preserve)
         case _:
             raise TypeError(f"not a change of add-ons: {change!r}")
+    return None
 
 
 def learned(observed: Observed) -> Mapping[str, Any]:
@@ -381,6 +391,12 @@ def _settled(environment: Environment, running: str) -> Iterator[Found]:
                 yield Found(addon["name"], addon["version"], addon["status"], settled=True)
 
 
+def _requested(environment: Environment, running: str) -> Iterator[Found]:
+    """What this very look has just requested: EKS would say that it is being created."""
+    for name, version in environment.facts.get("addons", {}).get("requested", {}).items() if running else ():
+        yield Found(name, version, "CREATING")
+
+
 def _extra(world: World, environment: Environment, cluster_name: str, wanted: set[str]) -> dict[str, Found]:
     """Add-ons of ours that the spec does not name; the first operation can't find any."""
     operation = environment.operation
@@ -422,11 +438,15 @@ def _found(world: World, environment: Environment, cluster_name: str, name: str)
 
 
 def _nodes(world: World, environment: Environment, cluster_name: str) -> bool:
-    """Whether one of the node groups has nodes; no call to Kubernetes, which this function can't reach."""
-    known = {group["name"] for group in environment.facts.get("node_groups", {}).get("groups", ())}
-    groups = (
-        world.eks.node_group(cluster_name, group.name) for group in environment.spec.node_groups if group.name in known
-    )
+    """Whether one of the node groups has nodes, as the component of the node groups saw it last.
+
+    No call to Kubernetes, which this function can't reach. A plan has no loop beside it that looks, and asks EKS.
+    """
+    known = {group["name"]: group["status"] for group in environment.facts.get("node_groups", {}).get("groups", ())}
+    names = [group.name for group in environment.spec.node_groups if group.name in known]
+    if _running(environment):
+        return any(known[name] in _WITH_NODES for name in names)
+    groups = (world.eks.node_group(cluster_name, name) for name in names)
     return any(group is not None and group["status"] in _WITH_NODES for group in groups)
 
 

@@ -146,7 +146,7 @@ def _wanted(desired: Desired, observed: Observed) -> Iterator[Change]:
                 hosts=desired.hosts,
                 tags=desired.tags,
             )
-        for record in current.records if current else ():
+        for record in current.records if current and current.status not in _DEAD else ():
             yield from _proof(record, observed)
     served = current is not None and current.status == "ISSUED"
     going = [each for each in observed.certificates if each is not current]
@@ -229,9 +229,8 @@ def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
         return Failed(f"the certificate ended as {current.status} {current.failure}".rstrip(), remedy, "NotIssued")
     if current.status != "ISSUED":
         wanted = "; ".join(f"{record.name} CNAME {record.value}" for record in current.records)
-        return Waiting(
-            "certificate", f"{current.status}; ACM looks for {wanted or 'records that it has not named yet'}"
-        )
+        told = f"{current.status}; ACM looks for {wanted or 'records that it has not named yet'}"
+        return Waiting("certificate", told, after=0 if wanted else 10)
     unproven = set(desired.hosts) - set(current.hosts) if not desired.given_arn else set()
     return Waiting("certificate", f"{', '.join(sorted(unproven))} is not on it") if unproven else Ready("Issued")
 
@@ -282,10 +281,14 @@ def _pending(world: World, environment: Environment) -> Observed | None:
     operation = environment.lock.operation if environment.lock else ""
     if not operation or facts.get("operation") != operation or not facts.get("requested") or facts.get("arn"):
         return None
-    detail = world.acm.certificate(facts["requested"])
-    if detail is None or detail["Status"] not in {"PENDING_VALIDATION", "ISSUED"}:
-        return None
-    found = _found(detail)
+    if facts.get("fresh"):  # just requested: ACM names no records yet; or just proven: it has not looked yet
+        records = tuple(Record(name, value) for name, value in sorted(facts.get("records", {}).items()))
+        found = Found(facts["requested"], tuple(facts["fresh"]), "PENDING_VALIDATION", "", records)
+    else:
+        detail = world.acm.certificate(facts["requested"])
+        if detail is None or detail["Status"] not in {"PENDING_VALIDATION", "ISSUED"}:
+            return None
+        found = _found(detail)
     zone_id = environment.resolved.zone_id
     proven = frozenset(facts.get("proven", ()))
     unseen = sorted({record.name for record in found.records} - proven)
@@ -306,11 +309,16 @@ def apply(world: World, environment: Environment, change: Change) -> Mapping[str
         case RequestCertificate():
             what = f"certificate/{'/'.join(change.hosts)}"
             arn = world.acm.request(change.hosts, token(environment, what), dict(change.tags))
-            return {"requested": arn, "operation": environment.lock.operation if environment.lock else "", "proven": []}
+            operation = environment.lock.operation if environment.lock else ""
+            return {"requested": arn, "operation": operation, "proven": [], "fresh": list(change.hosts)}
         case ProveHost():
             world.route53.change(change.zone_id, "UPSERT", change.record.as_set())
-            known = environment.facts.get("certificate", {}).get("proven", ())
-            return {"proven": sorted({*known, change.record.name})}
+            facts = environment.facts.get("certificate", {})
+            return {
+                "proven": sorted({*facts.get("proven", ()), change.record.name}),
+                "fresh": list(facts.get("hosts", ())),
+                "records": {**facts.get("records", {}), change.record.name: change.record.value},
+            }
         case DeleteRecord():
             world.route53.delete(change.zone_id, dict(change.record))
         case DeleteCertificate():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from springboard.components.contract import Absent, Action, Change, Effect, Observation, Ready, Verdict, Waiting
 from springboard.errors import NotOursError
+from springboard.record import OperationKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -115,14 +116,19 @@ def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
     if left:
         return Waiting("records", f"{left[0].resource}: {left[0].reason}")
     if observed.pending:
-        return Waiting("Route 53", "the change is on its way to the name servers", after=15)
+        return Waiting("Route 53", "the change is on its way to the name servers")
     return Ready("InSync")
 
 
 def observe(world: World, environment: Environment) -> Observed:
-    """One call per host, one for a change under way."""
+    """One call per host; while a change is under way one in all, and none right after it was made."""
     zone_id = environment.resolved.zone_id
     facts = environment.facts.get("dns", {})
+    change = facts.get("change", "")
+    pending = change if change and (facts.get("fresh") or not world.route53.in_sync(change)) else ""
+    if pending and not _leaves(environment):
+        kept = {host: {"AliasTarget": {"DNSName": value}} for host, value in facts["records"].items()}
+        return Observed(ours=kept, foreign={}, zone_id=zone_id, pending=pending)
     target = environment.facts.get("load_balancer", {}).get("dnsName", "").lower()
     known = {target, *(value.lower() for value in facts.get("records", {}).values())} - {""}
     ours: dict[str, Mapping[str, Any]] = {}
@@ -135,13 +141,14 @@ def observe(world: World, environment: Environment) -> Observed:
             ours[host] = found
         else:
             foreign[host] = _target(found) or "addresses of its own"
-    change = facts.get("change", "")
-    return Observed(
-        ours=ours,
-        foreign=foreign,
-        zone_id=zone_id,
-        pending=change if change and not world.route53.in_sync(change) else "",
-    )
+    return Observed(ours=ours, foreign=foreign, zone_id=zone_id, pending=pending)
+
+
+def _leaves(environment: Environment) -> bool:
+    """Whether records may have to go: then each is looked at as it is, whatever is under way."""
+    deleting = environment.operation is not None and environment.operation.kind is OperationKind.DELETE
+    hosts = {app.host for app in environment.resolved.apps}
+    return deleting or set(environment.facts.get("dns", {}).get("records", {})) != hosts
 
 
 def apply(world: World, environment: Environment, change: Change) -> Mapping[str, Any] | None:
@@ -152,7 +159,7 @@ def apply(world: World, environment: Environment, change: Change) -> Mapping[str
             action = "UPSERT" if change.exists else "CREATE"
             told = world.route53.change(change.zone_id, action, _alias(change))
             records = dict(environment.facts.get("dns", {}).get("records", {}))
-            return {"change": told, "records": {**records, change.host: change.target}}
+            return {"change": told, "fresh": True, "records": {**records, change.host: change.target}}
         case DeleteRecord():
             world.route53.delete(change.zone_id, dict(change.record))
             return None

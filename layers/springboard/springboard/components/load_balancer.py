@@ -145,12 +145,13 @@ class SetSecurityGroup(Change):
 
 @dataclass(frozen=True, kw_only=True)
 class PutListener(Change):
-    """CreateListener or, with `listener_arn`, ModifyListener."""
+    """CreateListener, then its rules, or, with `listener_arn`, ModifyListener."""
 
     load_balancer_arn: str
     port: int
     certificate_arn: str = ""
     listener_arn: str = ""
+    rules: tuple[Rule, ...] = ()  # that go with a new one
     tags: Mapping[str, str]
 
 
@@ -291,12 +292,18 @@ def _listener(desired: Desired, found: Found, port: int, present: Listener | Non
         port=port,
         certificate_arn=desired.certificate_arn if port == 443 else "",
         listener_arn=present.arn if present else "",
+        rules=tuple(rule for rule in _wanted(desired) if rule.target) if port == 443 and not present else (),
         tags=desired.tags,
     )
 
 
+def _wanted(desired: Desired) -> Iterator[Rule]:
+    for host in desired.rules:
+        yield from _rules_of(host)
+
+
 def _rules(desired: Desired, listener: Listener) -> Iterator[Change]:
-    wanted = {rule.priority: rule for host in desired.rules for rule in _rules_of(host)}
+    wanted = {rule.priority: rule for rule in _wanted(desired)}
     present = {rule.priority: rule for rule in listener.rules}
     for priority in sorted(set(present) - set(wanted)):
         yield DeleteRule(
@@ -373,7 +380,10 @@ def _standing(desired: Desired, observed: Observed, found: Found) -> Verdict:
 
 
 def observe(world: World, environment: Environment) -> Observed:
-    """Five calls for one that exists: itself, tags, attributes, listeners, rules; none while a certificate lacks."""
+    """Four calls for one that is known: itself, attributes, listeners, rules; none while a certificate lacks.
+
+    Tags are asked for until it was seen to be ours: an ARN is never given twice.
+    """
     facts = environment.facts.get("load_balancer", {})
     if facts.get("waitsForCertificate") == _running(environment) != "" and not _certificate(environment):
         return Observed(kept=facts)
@@ -382,7 +392,7 @@ def observe(world: World, environment: Environment) -> Observed:
     if described is None:
         return Observed()
     arn = described["LoadBalancerArn"]
-    if world.elb.tags([arn]).get(arn, {}).get(naming.OWNER_TAG) != environment.uid:
+    if facts.get("arn") != arn and world.elb.tags([arn]).get(arn, {}).get(naming.OWNER_TAG) != environment.uid:
         return Observed(foreign=arn)
     listeners = [_found_listener(world, each) for each in world.elb.listeners(arn)]
     return Observed(
@@ -413,17 +423,9 @@ def apply(world: World, environment: Environment, change: Change) -> None:  # no
         case SetSecurityGroup():
             world.elb.call("set_security_groups", LoadBalancerArn=change.arn, SecurityGroups=[change.group_id])
         case PutListener():
-            world.elb.put_listener(
-                change.load_balancer_arn, change.listener_arn, _listener_request(change), dict(change.tags)
-            )
+            _put_listener(world, change)
         case PutRule():
-            world.elb.put_rule(
-                change.listener_arn,
-                change.rule_arn,
-                change.rule.priority,
-                _rule_request(change.rule),
-                dict(change.tags),
-            )
+            _put_rule(world, change.listener_arn, change.rule, change.tags, change.rule_arn)
         case DeleteRule():
             world.elb.find("delete_rule", RuleArn=change.arn)
         case DeleteLoadBalancer():
@@ -474,6 +476,20 @@ def _create(world: World, desired: Desired) -> None:
         IpAddressType="ipv4",
     )
     _set_attributes(world, arn, desired.attributes)
+    # At once, so that one look sees both; where this is cut short, the next look finds what lacks.
+    _put_listener(world, PutListener(Action.CREATE, "", "", load_balancer_arn=arn, port=80, tags=desired.tags))
+
+
+def _put_listener(world: World, change: PutListener) -> None:
+    arn = world.elb.put_listener(
+        change.load_balancer_arn, change.listener_arn, _listener_request(change), dict(change.tags)
+    )
+    for rule in change.rules if arn else ():
+        _put_rule(world, arn, rule, change.tags)
+
+
+def _put_rule(world: World, listener_arn: str, rule: Rule, tags: Mapping[str, str], rule_arn: str = "") -> None:
+    world.elb.put_rule(listener_arn, rule_arn, rule.priority, _rule_request(rule), dict(tags))
 
 
 def _set_attributes(world: World, arn: str, wanted: Mapping[str, str]) -> None:

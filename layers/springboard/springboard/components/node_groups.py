@@ -30,7 +30,7 @@ TRY_TAG = "springboard:try"  # operation/number: how often this operation has ma
 _AMI_TYPES = {"amd64": "AL2023_x86_64_STANDARD", "arm64": "AL2023_ARM_64_STANDARD"}
 _BUSY = frozenset({"CREATING", "UPDATING", "DELETING"})
 _IDLE = frozenset({"ACTIVE", "DEGRADED"})
-_NEED_POLL = 15  # seconds
+_NEED_POLL, _GOING_POLL = 15, 60  # seconds
 _PASSING = frozenset(
     {
         "AsgInstanceLaunchFailures",
@@ -474,7 +474,7 @@ def _removed(observed: Observed) -> Verdict:
                 "NotOurs",
             )
     for group in observed.groups:
-        return Waiting("node_groups", f"{group.name} is {group.status}. {_told(group)}".strip())
+        return Waiting("node_groups", f"{group.name} is {group.status}. {_told(group)}".strip(), after=_GOING_POLL)
     if observed.templates:
         return Waiting("node_groups", f"launch template {observed.templates[0].name} is still there")
     return Ready("Gone")

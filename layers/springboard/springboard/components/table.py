@@ -34,7 +34,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "certificate",
         "CertificateReady",
-        Pace(60, 60),
+        Pace(120, 60),
         5400,
         "check that the hosted zone is the one that the domain's registrar delegates to, and that no CAA record"
         " keeps Amazon from issuing; the wanted CNAME is in the condition",
@@ -51,12 +51,12 @@ ROWS: tuple[Row, ...] = (
         needs=("firewall", "target_groups", "certificate"),
         removal_waits_for=("dns",),
     ),
-    Row("dns", "DnsReady", Pace(30, 60), 900, _LOOK_AT_AWS, removal_patience=900, needs=("load_balancer",)),
+    Row("dns", "DnsReady", Pace(30, 30), 900, _LOOK_AT_AWS, removal_patience=900, needs=("load_balancer",)),
     Row("alarms", "AlarmsReady", Pace(5, 60), 900, _LOOK_AT_AWS, removal_patience=300, needs=("load_balancer",)),
     Row(
         "cluster",
         "ClusterReady",
-        Pace(384, 20),
+        Pace(444, 24),
         2400,
         "look at the cluster's health in the EKS console; `springboard retry` goes on from what exists",
         removal_waits_for=("node_groups",),
@@ -73,7 +73,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "node_groups",
         "NodeGroupsReady",
-        Pace(60, 60),
+        Pace(100, 20),
         2400,
         "look at the node group's health issues; instance quota, free addresses and the node role are the usual causes",
         needs=("cluster", "firewall", "addons"),

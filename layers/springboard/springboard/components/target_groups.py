@@ -165,15 +165,17 @@ def _waiting(left: Sequence[Change], observed: Observed) -> Waiting:
 
 
 def observe(world: World, environment: Environment) -> Observed:
-    """One listing, one call for tags, one per target group for its attributes.
+    """One listing, one per target group for its attributes, one for tags of those not seen to be ours before.
 
     Which Auto Scaling groups a target group is attached to is what the component `targets` saw last.
     """
     site = world.site
     beginning = naming.thirty_two(site.prefix, environment.name, environment.uid, "")[:-8]
     listed = world.elb.target_groups(beginning)
-    tags = world.elb.tags([each["TargetGroupArn"] for each in listed])
-    ours = [e for e in listed if tags.get(e["TargetGroupArn"], {}).get(naming.OWNER_TAG) == environment.uid]
+    known = set(environment.facts.get("target_groups", {}).get("groups", {}).values())  # an ARN is never given twice
+    tags = world.elb.tags([each["TargetGroupArn"] for each in listed if each["TargetGroupArn"] not in known])
+    mine = known | {arn for arn, tagged in tags.items() if tagged.get(naming.OWNER_TAG) == environment.uid}
+    ours = [each for each in listed if each["TargetGroupArn"] in mine]
     attached = environment.facts.get("targets", {}).get("attached", {})
     return Observed(
         groups={each["TargetGroupName"]: _found(world, each, attached) for each in ours},
