@@ -1,7 +1,10 @@
 """What is in use cannot be deleted, in AWS's own words: so that a teardown meets what it would meet there.
 
-Codes and messages: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html and the DeleteConflict
-errors of https://docs.aws.amazon.com/IAM/latest/APIReference/, read 2026-11-26.
+Words as users of AWS report them: subnets and security groups https://github.com/aws/aws-cdk/issues/14456, VPCs
+https://github.com/rebuy-de/aws-nuke/issues/503, roles in instance profiles https://github.com/rebuy-de/aws-nuke/issues/702,
+roles with attached policies https://github.com/cloud-custodian/cloud-custodian/issues/4078, roles with inline ones
+https://github.com/awslabs/aws-orbit-workbench/issues/633. For none of the others was a source found: internet gateways
+and route tables follow the pattern of subnets, and all else holds the code, with words that are the local cloud's.
 """
 
 from __future__ import annotations

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from tests.steps.flow.springboard import Springboard
 
-pytestmark = pytest.mark.slow
-
 MINUTE = 60
 
 
@@ -63,6 +61,7 @@ def told(springboard: Springboard, url: str) -> list[tuple[str, str]]:
     return sorted(found)
 
 
+@pytest.mark.sweep
 def test_an_execution_that_fails_rings(springboard: Springboard, operators: str) -> None:
     eks.fail_next("cluster", "springboard-ill", "InsufficientFreeAddresses", "No free address in subnet-1.")
     reply = springboard.apply(document("ill"))
@@ -75,6 +74,7 @@ def test_an_execution_that_fails_rings(springboard: Springboard, operators: str)
     springboard.delete("ill")
 
 
+@pytest.mark.slow
 def test_a_dead_letter_rings_until_the_queue_is_empty(springboard: Springboard, operators: str) -> None:
     function = springboard.client("lambda")
     function.invoke(FunctionName="springboard-ttl-reached", InvocationType="Event", Payload=b'"nonsense"')
@@ -88,6 +88,7 @@ def test_a_dead_letter_rings_until_the_queue_is_empty(springboard: Springboard, 
     assert ringing(springboard) == set()
 
 
+@pytest.mark.sweep
 def test_f13_a_lock_that_only_the_sweep_frees_rings(springboard: Springboard, operators: str) -> None:
     reply = springboard.call("POST", "/environments", document("lost"))
     assert reply.status == 202
