@@ -146,7 +146,10 @@ class ControlPlane(Protocol):
 
         {"kind": "Image"|"Pod"|"Node", "match": glob, "reason": …, "message": …, "log": …} with a reason such as
         ImagePullBackOff, CrashLoopBackOff, OOMKilled, NotReady; reason "" ends it. An Image is matched by its
-        reference, a Pod by namespace/name. ValueError for a kind or reason not known.
+        reference, a Pod by namespace/name. {"kind": "Api", "match": "PATCH /apis/apps/v1/*", "reason":
+        "ServiceUnavailable", "times": 3} fails requests by method and path: Unreachable, Unauthorized, Forbidden,
+        Conflict, TooManyRequests, InternalError, ServiceUnavailable or Timeout, until ended where there is no
+        `times`; the embedded lane alone has it. ValueError for a kind or reason not known.
         """
 
     def stop(self) -> None:

@@ -380,9 +380,10 @@ class Route53Client(Client):
         super().__init__()
         self.pending = False
 
-    def list_resource_record_sets(self, StartRecordName: str, StartRecordType: str, **_: Any) -> Any:  # noqa: N803
-        found = self.state.get(f"{StartRecordName.rstrip('.')} {StartRecordType}")
-        return {"ResourceRecordSets": [found] if found else []}
+    def list_resource_record_sets(self, StartRecordName: str, StartRecordType: str = "", **_: Any) -> Any:  # noqa: N803
+        wanted = f"{StartRecordName.rstrip('.')} {StartRecordType}"
+        found = [self.state[key] for key in sorted(self.state) if key.startswith(wanted)]
+        return {"ResourceRecordSets": found}
 
     def change_resource_record_sets(self, HostedZoneId: str, ChangeBatch: Any) -> Any:  # noqa: ARG002, N803
         (change,) = ChangeBatch["Changes"]

@@ -89,6 +89,8 @@ def test_it_waits_for_the_load_balancer_and_for_all_name_servers() -> None:
         {"Name": "cart.example.com.", "Type": "A", "TTL": 60, "ResourceRecords": [{"Value": "192.0.2.1"}]},
         {"Name": "cart.example.com.", "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": "other.example.org"}]},
         alias("cart.example.com", "their-balancer.elb.amazonaws.com"),
+        {"Name": "cart.example.com.", "Type": "AAAA", "TTL": 60, "ResourceRecords": [{"Value": "2001:db8::7"}]},
+        {**alias("cart.example.com"), "SetIdentifier": "blue", "Weight": 50},
     ],
 )
 def test_f31_a_name_that_somebody_else_owns_is_never_overwritten_nor_deleted(theirs: dict[str, Any]) -> None:
@@ -107,7 +109,7 @@ def test_f31_a_name_that_somebody_else_owns_is_never_overwritten_nor_deleted(the
 
 def test_f31_somebody_who_is_faster_keeps_the_name() -> None:
     aws = Aws()
-    aws.world.route53.record = lambda *_: None  # type: ignore[method-assign]
+    aws.world.route53.records = lambda *_: []  # type: ignore[method-assign]
     theirs = alias("shop.example.com", "their-balancer.elb.amazonaws.com")
     aws.route53.state["shop.example.com A"] = theirs
     _, outcome = aws.run(dns, SHOP)

@@ -63,6 +63,13 @@ class Route53(Adapter):
                 return dict(found)
         return None
 
+    def records(self, zone_id: str, name: str) -> list[dict[str, Any]]:
+        """ListResourceRecordSets: all of that very name, by type; a wildcard that would match it is none of them."""
+        answer = self.find("list_resource_record_sets", HostedZoneId=zone_id, StartRecordName=name, MaxItems="20")
+        wanted = name.rstrip(".").lower()
+        found = answer["ResourceRecordSets"] if answer else ()
+        return [dict(each) for each in found if each["Name"].rstrip(".").lower() == wanted]
+
     def change(self, zone_id: str, action: str, record: dict[str, Any]) -> str:
         """ChangeResourceRecordSets with one change: the change's id."""
         batch = {"Comment": "Springboard", "Changes": [{"Action": action, "ResourceRecordSet": record}]}

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from springboard.runtime import World
     from springboard.site import Site
 
+# Types that lead clients to an address. A name with one of them that isn't ours has an owner: an A beside somebody's
+# AAAA would take half of its visitors away.
+_LEADING = frozenset({"A", "AAAA", "CNAME", "HTTPS"})
+
 
 @dataclass(frozen=True)
 class Desired:
@@ -134,13 +138,12 @@ def observe(world: World, environment: Environment) -> Observed:
     ours: dict[str, Mapping[str, Any]] = {}
     foreign: dict[str, str] = {}
     for host in sorted({app.host for app in environment.resolved.apps} | set(facts.get("records", {}))):
-        found = world.route53.record(zone_id, host, "A") or world.route53.record(zone_id, host, "CNAME")
-        if found is None:
-            continue
-        if _target(found) in known:
-            ours[host] = found
-        else:
-            foreign[host] = _target(found) or "addresses of its own"
+        leading = [record for record in world.route53.records(zone_id, host) if record["Type"] in _LEADING]
+        mine = [record for record in leading if _is_ours(record, known)]
+        if mine:
+            ours[host] = mine[0]
+        elif leading:
+            foreign[host] = _target(leading[0]) or "addresses of its own"
     return Observed(ours=ours, foreign=foreign, zone_id=zone_id, pending=pending)
 
 
@@ -183,6 +186,11 @@ def _alias(change: PutRecord) -> dict[str, Any]:
             "EvaluateTargetHealth": False,
         },
     }
+
+
+def _is_ours(record: Mapping[str, Any], known: set[str]) -> bool:
+    """We make plain aliases alone; one that is weighted, or of another type, is somebody else's wherever it points."""
+    return record["Type"] == "A" and "SetIdentifier" not in record and _target(record) in known
 
 
 def _target(record: Mapping[str, Any]) -> str:

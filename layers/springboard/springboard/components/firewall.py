@@ -174,7 +174,9 @@ def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
     if not left:
         return Ready()
     if observed.users:
-        return Waiting("users of security groups", f"{left[0].resource} is used by {', '.join(observed.users[:3])}")
+        # They are looked for in one call, which does not say whose they are.
+        groups = " or ".join(dict.fromkeys(change.resource for change in left))
+        return Waiting("users of security groups", f"{groups} is used by {', '.join(observed.users[:3])}")
     return Waiting("security groups", f"{left[0].resource}: {left[0].reason}")
 
 

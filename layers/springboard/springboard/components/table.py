@@ -18,7 +18,7 @@ ROWS: tuple[Row, ...] = (
         "FirewallReady",
         Pace(5, 10),
         300,
-        _LOOK_AT_AWS,
+        "detach or delete what uses the security group and is named in the cause, then run `springboard retry`",
         removal_patience=3600,  # network interfaces of a load balancer linger
         removal_waits_for=("load_balancer", "node_groups"),
     ),

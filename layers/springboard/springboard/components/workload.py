@@ -28,7 +28,7 @@ from springboard.components.manifests import (
     manifests,
     namespace,
 )
-from springboard.errors import AccessDeniedError, NotOursError, UnavailableError
+from springboard.errors import AccessDeniedError, NotOursError, RefusedError, ThrottledError, UnavailableError
 from springboard.record import OperationKind
 
 if TYPE_CHECKING:
@@ -200,7 +200,8 @@ def observe(world: World, environment: Environment) -> Observed:
     except AccessDeniedError as err:
         waiting = Waiting("access", f"the cluster does not know us yet: {err.message}", after=15)
         return Observed(uid=environment.uid, waiting=waiting, skipped=waiting.reason if removing else "")
-    except UnavailableError as err:
+    except (ThrottledError, UnavailableError, RefusedError) as err:
+        # On removal the objects go with the cluster: one that does not answer, or not sensibly, keeps nothing from it.
         if not removing:
             raise
         return Observed(uid=environment.uid, skipped=err.message)

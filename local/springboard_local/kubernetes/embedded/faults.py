@@ -1,11 +1,12 @@
-"""What is made to go wrong: images that can't be pulled, containers that crash, nodes that fall silent."""
+"""What is made to go wrong: images that can't be pulled, containers that crash, nodes that fall silent, a sick API."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from springboard_local.kubernetes.embedded.errors import ApiError, unauthorized
 from springboard_local.kubernetes.embedded.objects import name_of, namespace_of
 
 if TYPE_CHECKING:
@@ -16,11 +17,28 @@ if TYPE_CHECKING:
 PULL_REASONS = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName"})
 CRASH_REASONS = frozenset({"CrashLoopBackOff", "OOMKilled", "Error"})
 UNREADY_REASONS = frozenset({"NotReady", "Unready"})
+UNREACHABLE = "Unreachable"  # the connection ends without an answer
 _CONTAINER_REASONS = PULL_REASONS | CRASH_REASONS | UNREADY_REASONS
+# HTTP status and text by the reason of a Status, as apimachinery's errors have them.
+_STATUSES = {
+    "Conflict": (
+        409,
+        "Operation cannot be fulfilled: the object has been modified; please apply your changes and try again",
+    ),
+    "Forbidden": (403, "forbidden"),
+    "InternalError": (500, "Internal error occurred: etcdserver: request timed out"),
+    "ServiceUnavailable": (503, "the server is currently unable to handle the request"),
+    "Timeout": (
+        504,
+        "the server was unable to return a response in the time allotted, but may still be processing the request",
+    ),
+    "TooManyRequests": (429, "the server has received too many requests and has asked us to try again later"),
+}
 _REASONS = {
     "Image": _CONTAINER_REASONS,
     "Pod": _CONTAINER_REASONS | {"Unschedulable"},
     "Node": frozenset({"NotReady"}),
+    "Api": frozenset({UNREACHABLE, "Unauthorized", *_STATUSES}),
 }
 
 
@@ -33,6 +51,16 @@ class Fault:
     reason: str
     message: str = ""
     log: str = ""
+    times: int | None = None  # how often a fault of the API strikes yet; None: until it is ended
+
+    @property
+    def answer(self) -> ApiError:
+        """What the API server answers instead, for a fault of the API."""
+        if self.reason == "Unauthorized":
+            return unauthorized()
+        code, message = _STATUSES[self.reason]
+        headers = {"Retry-After": "1"} if self.reason == "TooManyRequests" else {}
+        return ApiError(code, self.reason, self.message or message, headers=headers)
 
 
 class Faults:
@@ -49,7 +77,10 @@ class Faults:
             raise ValueError(f"unknown kind {kind!r}: one of {', '.join(sorted(_REASONS))}")
         if reason and reason not in _REASONS[kind]:
             raise ValueError(f"unknown reason {reason!r} for {kind}: one of {', '.join(sorted(_REASONS[kind]))}")
-        fault = Fault(kind, match, reason, str(condition.get("message", "")), str(condition.get("log", "")))
+        times = condition.get("times")
+        if times is not None and (kind != "Api" or type(times) is not int or times < 1):
+            raise ValueError(f"times is a number from 1, of a fault of the Api alone, not {times!r}")
+        fault = Fault(kind, match, reason, str(condition.get("message", "")), str(condition.get("log", "")), times)
         self._faults.pop((kind, match), None)
         if reason:
             self._faults[kind, match] = fault
@@ -66,6 +97,17 @@ class Faults:
     def of_pod(self, namespace: str, name: str) -> Fault | None:
         """What ails a pod as a whole."""
         return self._find("Pod", f"{namespace}/{name}")
+
+    def of_request(self, method: str, path: str) -> Fault | None:
+        """What a request meets instead of an answer; counts it."""
+        fault = self._find("Api", f"{method} {path}")
+        if fault is not None and fault.times is not None:
+            key = (fault.kind, fault.match)
+            if fault.times == 1:
+                del self._faults[key]
+            else:
+                self._faults[key] = replace(fault, times=fault.times - 1)
+        return fault
 
     def of_node(self, name: str) -> Fault | None:
         """What ails a node."""

@@ -154,7 +154,7 @@ class EmbeddedControlPlane(ControlPlane):
             GarbageCollector(self._context),
         ):
             self._manager.add(controller)
-        self._server = ApiServer(self._registry, access, self._kubelets)
+        self._server = ApiServer(self._registry, access, self._kubelets, self._faults)
         port = await self._server.start(self._identity.server_context())
         bootstrap.fill(self._context, service_address, port)
         return port
@@ -350,7 +350,7 @@ class EmbeddedControlPlane(ControlPlane):
             if fault.kind == "Node":
                 for node in self._store.list(NODES):
                     self._post_conditions(name_of(node))
-            else:
+            elif fault.kind != "Api":
                 self._kubelets.refresh()
                 self._scheduler.refresh()
 

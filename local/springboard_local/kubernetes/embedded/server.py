@@ -27,6 +27,7 @@ from springboard_local.kubernetes.embedded.errors import (
     unparsed_number,
     unsupported_media_type,
 )
+from springboard_local.kubernetes.embedded.faults import UNREACHABLE
 from springboard_local.kubernetes.embedded.objects import (
     ENDPOINTS,
     PODS,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from springboard_local.kubernetes.embedded.access import Access
     from springboard_local.kubernetes.embedded.controllers.kubelet import Kubelets
+    from springboard_local.kubernetes.embedded.faults import Faults
     from springboard_local.kubernetes.embedded.registry import Registry
     from springboard_local.kubernetes.embedded.store import Change
 
@@ -134,10 +136,11 @@ class Call:
 class ApiServer:
     """Serves a registry over HTTPS."""
 
-    def __init__(self, registry: Registry, access: Access, kubelets: Kubelets) -> None:
+    def __init__(self, registry: Registry, access: Access, kubelets: Kubelets, faults: Faults) -> None:
         self._registry = registry
         self._store = registry.store
         self._access = access
+        self._faults = faults
         self._logs = ContainerLogs(kubelets)
         self._documents: dict[tuple[str, str], bytes] = {}
         self._closing = asyncio.Event()
@@ -178,6 +181,7 @@ class ApiServer:
         if request.transport is not None:
             self._transports.add(request.transport)
         try:
+            self._fail_by_choice(request)
             return await self._route(request)
         except ApiError as error:
             response = _json(error.status, error.code)
@@ -188,6 +192,16 @@ class ApiServer:
         except Exception as error:  # a fault of ours is answered as a genuine server answers its own
             log.exception("%s %s failed", request.method, request.path)
             return _json(internal_error(repr(error)).status, 500)
+
+    def _fail_by_choice(self, request: web.BaseRequest) -> None:
+        fault = self._faults.of_request(request.method, request.path)
+        if fault is None:
+            return
+        if fault.reason == UNREACHABLE:
+            if request.transport is not None:
+                request.transport.abort()
+            raise asyncio.CancelledError  # nobody is left to be answered
+        raise fault.answer
 
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path.rstrip("/")

@@ -241,7 +241,9 @@ class RealControlPlane(ControlPlane):
         return self._loop.call(lambda: network.backends(self._store, node_port))
 
     def inject(self, condition: Mapping[str, Any]) -> None:
-        """Make something go wrong, or end it."""
+        """Make something go wrong, or end it; the API itself is a genuine server's, which has no such faults."""
+        if condition.get("kind") == "Api":
+            raise ValueError("only the embedded control plane has faults of the Api")
         kind = self._loop.wait(self._inject(condition))
         waits = self._loop.call(lambda: any(not node_of(pod) for pod in self._store.list(PODS)))
         if kind == "Pod" and waits:
