@@ -150,6 +150,10 @@ class Programs:
         }
         kind = {"apiVersion": "apiserver.k8s.io/v1beta1", "kind": "EgressSelectorConfiguration"}
         self._write("egress.json", {**kind, "egressSelections": [egress]})
+        # Since 1.32 EKS lets nobody in without a token but to ask for health.
+        anonymous = {"enabled": True, "conditions": [{"path": path} for path in ("/healthz", "/livez", "/readyz")]}
+        kind = {"apiVersion": "apiserver.config.k8s.io/v1beta1", "kind": "AuthenticationConfiguration"}
+        self._write("authentication.json", {**kind, "anonymous": anonymous})
 
     # processes
 
@@ -203,6 +207,7 @@ class Programs:
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={self._path('service-accounts.key')}",
             f"--service-account-signing-key-file={self._path('service-accounts.key')}",
+            f"--authentication-config={self._path('authentication.json')}",
             f"--token-auth-file={self._path('tokens.csv')}",
             f"--authentication-token-webhook-config-file={self._path('authenticate.kubeconfig')}",
             "--authentication-token-webhook-version=v1",
