@@ -25,6 +25,7 @@ from springboard_local.cloud import (
 )
 from springboard_local.pipeline import ApiError, Denial, operation
 from springboard_local.services.iam.context import Keys, existing_tags, keys_of, principal_keys, resource_keys, tags_of
+from springboard_local.services.iam.decisions import Decision, Decisions
 from springboard_local.services.iam.dependents import ServiceLinkedRole, dependents, encrypted_with, table
 from springboard_local.services.iam.policy import Request, verdict
 from springboard_local.services.iam.principals import (
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "Credentials",
+    "Decision",
     "NotAuthorizedError",
     "Principal",
     "Question",
@@ -60,6 +62,7 @@ __all__ = (
     "assume_for_service",
     "authorize",
     "authorize_service",
+    "decisions",
     "existing_tags",
     "install",
     "is_allowed",
@@ -78,6 +81,8 @@ __all__ = (
 
 _ROOT = ("AWS", f"arn:aws:iam::{ACCOUNT}:root")
 _enforced = True
+
+decisions = Decisions()
 
 
 class NotAuthorizedError(Exception):
@@ -99,12 +104,14 @@ def install(cloud: Cloud) -> None:
     _enforced = cloud.settings.enforce_iam
     register_administrator(ADMIN_ACCESS_KEY, ADMIN_SECRET_KEY)
     forget()
+    decisions.clear()
     _make_developer()
 
 
 def reset(_: Cloud) -> None:
     """Forget the sessions; their keys are void with the account's roles."""
     forget()
+    decisions.clear()
 
 
 def refill(_: Cloud) -> None:
@@ -137,7 +144,7 @@ def authorize(call: Call) -> Denial | None:  # noqa: PLR0911 - one refusal after
         return _unknown_key(call)
     call.principal = principal.arn
     if call.internal:
-        return None
+        return _unfit_role(call)  # the function's role is Lambda's business, whoever makes the function
     token = session_token_of(call.access_key)
     if token is not None and call.session_token != token:
         return _unknown_key(call)
@@ -170,7 +177,7 @@ def _ask_dependents(call: Call, principal: Principal, policies: Policies, keys: 
             question = demand.question
         else:
             question = demand
-        if (reason := _refused(principal, policies, question, keys)) is not None:
+        if (reason := _refused(principal, policies, question, keys, f"{call.service}:{call.operation}")) is not None:
             return _denial(call, principal, question, reason)
     for each in made:
         _create(each)
@@ -189,7 +196,7 @@ def _create(linked: ServiceLinkedRole) -> None:
 
 
 def _refused(  # noqa: C901, PLR0911 - AWS's policy evaluation, in AWS's order
-    principal: Principal, policies: Policies, question: Question, keys: Keys
+    principal: Principal, policies: Policies, question: Question, keys: Keys, demanded_by: str = ""
 ) -> str | None:
     """None if it is allowed, or else AWS's words for why it is not."""
     service = question.action.partition(":")[0]
@@ -219,6 +226,9 @@ def _refused(  # noqa: C901, PLR0911 - AWS's policy evaluation, in AWS's order
     for kind, document in narrowing:
         if document is not None and verdict((document,), request) != "allow":
             return f"because no {kind} allows the {question.action} action"
+    if principal.role_arn:
+        role = principal.role_arn.rpartition("/")[2]
+        decisions.note(role, question.action, question.resource, context, demanded_by)
     return None
 
 
@@ -233,12 +243,18 @@ def _unfit_role(call: Call) -> Denial | None:
     return Denial("InvalidParameterValueException", problem, 400) if problem else None
 
 
-def role_allows(role_arn: str, action: str, resource: str) -> bool:
-    """Whether a role's own policies allow an action; for checks that a service makes ahead of its calls."""
+def role_allows(role_arn: str, action: str, resource: str, demanded_by: str = "") -> bool:
+    """Whether a role's own policies allow an action; for what a service does, or tries, in the role's name.
+
+    `demanded_by` is the call that makes the service look: "states:CreateStateMachine".
+    """
     if not _enforced:
         return True
     role = role_named(role_arn)
-    return role is not None and verdict(role_policies(role).identity, Request(action, resource, {})) == "allow"
+    if role is None or verdict(role_policies(role).identity, Request(action, resource, {})) != "allow":
+        return False
+    decisions.note(role.name, action, resource, {}, demanded_by)
+    return True
 
 
 def vpc_role_problem(role_arn: str) -> str | None:
@@ -251,6 +267,7 @@ def vpc_role_problem(role_arn: str) -> str | None:
         if verdict(policies, Request(action, "*", {})) != "allow":
             name = action.partition(":")[2]
             return f"The provided execution role does not have permissions to call {name} on EC2"
+        decisions.note(role.name, action, "*", {}, "lambda:CreateFunction")
     return None
 
 

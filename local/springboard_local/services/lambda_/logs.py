@@ -35,6 +35,7 @@ class LogStream:
         if not configuration.log_group.startswith("/aws/lambda/"):
             # A shared group tells its functions apart by the stream's name.
             self.name = f"{date:%Y/%m/%d}/{configuration.name}[{configuration.version}]{uuid.uuid4().hex}"
+        self._streaming = False
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._lock = threading.Lock()
 
@@ -57,6 +58,8 @@ class LogStream:
         timestamp = int(time.time() * 1000)
         try:
             backend = self._backend()
+            if not self._may_write(backend):
+                return
             backend.ensure_log_group(self.group)
             backend.ensure_log_stream(self.group, self.name)
             backend.put_log_events(
@@ -104,6 +107,21 @@ class LogStream:
                 return
             text = json.dumps({"time": _moment(), "type": kind, "record": record}, separators=(",", ":"))
         self.write([text])
+
+    def _may_write(self, backend: Any) -> bool:
+        """Lambda writes with the rights of the function's role, and without them not at all."""
+        from springboard_local.services import iam  # noqa: PLC0415 - nothing of moto before its account is set
+
+        group = f"arn:aws:logs:{self._configuration.region}:{self._configuration.account}:log-group:{self.group}"
+        needed = {
+            "logs:CreateLogGroup": (f"{group}:*", self.group in backend.groups),
+            "logs:CreateLogStream": (f"{group}:*", self._streaming),
+            "logs:PutLogEvents": (f"{group}:log-stream:{self.name}", False),
+        }
+        role = self._configuration.role
+        allowed = all(done or iam.role_allows(role, action, arn) for action, (arn, done) in needed.items())
+        self._streaming = self._streaming or allowed
+        return allowed
 
     def _backend(self) -> Any:
         from moto.logs.models import logs_backends  # noqa: PLC0415 - nothing of moto before its account is set

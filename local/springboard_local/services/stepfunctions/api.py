@@ -67,6 +67,7 @@ def _create(states: Machines, wanted: Mapping[str, Any]) -> Answer:
     check_name(name)
     arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}"
     revision = states.revision(wanted["definition"], wanted["roleArn"])
+    states.check_logging(wanted["roleArn"], wanted.get("loggingConfiguration"))
     kind = wanted.get("type") or "STANDARD"
     with states.lock:
         machine = states.machines.get(arn)
@@ -94,6 +95,7 @@ def _update(states: Machines, wanted: Mapping[str, Any]) -> Answer:
         raise ApiError("MissingRequiredParameter", "Either the definition, the role ARN, or a configuration is needed")
     text, role = wanted.get("definition") or machine.revision.text, wanted.get("roleArn") or machine.revision.role
     revision = states.revision(text, role)
+    states.check_logging(role, wanted.get("loggingConfiguration") or machine.settings.get("loggingConfiguration"))
     with states.lock:
         machine.revision = revision
         machine.settings |= {key: wanted[key] for key in _SETTINGS if key in wanted}

@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 
 PRINCIPAL = "states.amazonaws.com"
 
+# What Step Functions asks of the role of a machine that logs (its guide, "Logging using CloudWatch Logs"); all on *.
+_LOG_DELIVERY = tuple(
+    f"logs:{name}"
+    for name in (
+        "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
+        "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
+    )
+)  # fmt: skip
+
 _BAD_IN_NAMES = frozenset('<>{}[]?*"#%\\^|~`$&,;:/')
 
 
@@ -120,6 +129,16 @@ class Machines:
             message = f"Neither the global service principal {PRINCIPAL}, nor the regional one is authorized to assume"
             raise ApiError("AccessDeniedException", f"{message} the provided role.")
         return Revision(str(uuid.uuid4()), text, parsed, role, self.now())
+
+    def check_logging(self, role: str, configuration: Mapping[str, Any] | None) -> None:
+        """Whether the role may have what it does delivered to CloudWatch Logs, if that is wanted."""
+        if (configuration or {}).get("level", "OFF") == "OFF" or not self._cloud.settings.enforce_iam:
+            return
+        if not all(iam.role_allows(role, action, "*", "states:CreateStateMachine") for action in _LOG_DELIVERY):
+            raise ApiError(
+                "AccessDeniedException",
+                "The state machine IAM Role is not authorized to access the Log Destination",
+            )
 
     def find(self, arn: str) -> Machine:
         """The machine of an ARN, which may be one of a version or an alias."""

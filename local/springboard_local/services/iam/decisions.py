@@ -1,0 +1,56 @@
+"""What roles were allowed, one by one: from it tests learn which permissions are needed, and by what."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from springboard_local.services.iam.policy import Context
+
+# Of one action of one role; names that differ by a generated part would else pile up.
+_RESOURCES = 200
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A role's policies allowed an action on a resource; of several alike the last."""
+
+    number: int  # grows with time, over all decisions
+    role: str  # its name
+    action: str
+    resource: str
+    demanded_by: str  # the call, if the action was demanded beside it: eks:CreateCluster; "" if it was called itself
+    context: Context  # all condition keys, in lower case
+
+
+class Decisions:
+    """The record of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._kept: dict[tuple[str, str, str], dict[str, Decision]] = {}
+
+    def note(self, role: str, action: str, resource: str, context: Context, demanded_by: str = "") -> None:
+        """Keep a decision."""
+        with self._lock:
+            alike = self._kept.setdefault((role, action, demanded_by), {})
+            alike.pop(resource, None)
+            alike[resource] = Decision(next(self._numbers), role, action, resource, demanded_by, context)
+            if len(alike) > _RESOURCES:
+                del alike[next(iter(alike))]
+
+    def all(self) -> list[Decision]:
+        """Oldest first."""
+        with self._lock:
+            return sorted(
+                (each for alike in self._kept.values() for each in alike.values()), key=lambda each: each.number
+            )
+
+    def clear(self) -> None:
+        """Forget them."""
+        with self._lock:
+            self._kept.clear()
