@@ -1,0 +1,1 @@
+"""What Springboard costs in time, calls and size, beside the budgets it is held to: `python -m bench`."""

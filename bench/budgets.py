@@ -1,0 +1,94 @@
+"""The budgets, and the document that tells what was reached of each. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that something may be (inclusive, or less than when `strict`), in `unit`."""
+
+    unit: str
+    most: float
+    strict: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether `value` is within the budget."""
+        return value < self.most if self.strict else value <= self.most
+
+
+BUDGETS: dict[str, Budget] = {
+    "app-ready over critical path": Budget("ratio", 1.04),
+    "AWS calls of a create": Budget("calls", 130),
+    "mutating AWS calls of a create": Budget("calls", 50),
+    "AWS calls of a no-op": Budget("calls", 30),
+    "mutating AWS calls of a no-op": Budget("calls", 0),
+    "transitions of a create": Budget("transitions", 150),
+    "history events of a create": Budget("events", 2000),
+    "layer zipped": Budget("MB", 40, strict=True),
+    "layer unzipped": Budget("MB", 110, strict=True),
+    "workload function init over raw REST": Budget("ratio", 1.1),
+    "local cloud answers": Budget("s", 10, strict=True),
+    "environment Ready after deploy at speed 60": Budget("s", 30, strict=True),
+    "make test": Budget("s", 300, strict=True),
+}
+
+# terraform's plain EKS environment: what a user would otherwise run.
+PEERS: dict[str, str] = {
+    "app-ready over critical path": "terraform 1.18",
+    "AWS calls of a create": "terraform 354",
+    "mutating AWS calls of a create": "terraform 65",
+    "AWS calls of a no-op": "terraform 89 (a plan)",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured value; None where this run did not measure it, and `how` says why."""
+
+    name: str
+    unit: str
+    value: float | None
+    how: str
+    detail: dict[str, Any] | None = None
+
+
+def document(figures: list[Figure]) -> dict[str, Any]:
+    """The JSON document: each figure with its budget, and each budget even if nothing measured it.
+
+    `met` is null where there is no budget or no value. ValueError for a figure in another unit than its budget's.
+    """
+    named = {figure.name: figure for figure in figures}
+    for name, budget in BUDGETS.items():
+        named.setdefault(name, Figure(name, budget.unit, None, "not measured in this run"))
+    return {"figures": [_row(named[name]) for name in [*BUDGETS, *(name for name in named if name not in BUDGETS)]]}
+
+
+def _row(figure: Figure) -> dict[str, Any]:
+    budget = BUDGETS.get(figure.name)
+    if budget and budget.unit != figure.unit:
+        message = f"{figure.name} is in {figure.unit}, its budget in {budget.unit}"
+        raise ValueError(message)
+    met = None if budget is None or figure.value is None else budget.holds(figure.value)
+    bound = None if budget is None else budget.most
+    return {**asdict(figure), "budget": bound, "met": met, "peer": PEERS.get(figure.name)}
+
+
+def lines(told: dict[str, Any]) -> list[str]:
+    """The document as a table for people."""
+    marks = {True: "met", False: "MISSED", None: ""}
+    return [
+        f"{row['name']:44} {_number(row['value']):>9} {row['unit']:12} {_bound(row['budget']):>9}"
+        f"  {marks[row['met']]:7} {row['peer'] or ''}".rstrip()
+        for row in told["figures"]
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _bound(value: float | None) -> str:
+    return "" if value is None else f"of {value:g}"
