@@ -85,6 +85,10 @@ sweep: setup ## Run every case of the fault sweeps (`make check` takes a sample)
 test-kubernetes: setup kubernetes ## Run the flows and the lanes' contract on the real control plane
 	@"$(BIN)/python" -m pytest -q -n 2 --dist loadfile -m "real and not sweep"
 
+.PHONY: bench
+bench: setup ## Measure the budgets into build/bench.json (BENCH="--quick": two minutes; all: half an hour)
+	@"$(BIN)/python" -m bench $(BENCH)
+
 .PHONY: wheel
 wheel: setup ## Build the CLI as a wheel into dist/
 	@uv build --quiet --wheel --out-dir dist cli

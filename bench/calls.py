@@ -6,17 +6,10 @@ the design's; Springboard's own table, bus, executions and logs do not count, no
 
 from __future__ import annotations
 
-import os
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-# Functions have the module names that they have in Lambda; their log lines are not what is looked for here.
-sys.path.insert(0, str(Path(__file__).parents[1] / "functions"))
-os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "ERROR")
-os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
 
 from springboard_local.clock import ManualClock
 from springboard_local.cloud import LocalCloud, Settings
