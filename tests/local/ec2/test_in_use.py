@@ -1,10 +1,20 @@
 """What is in use cannot be deleted, in AWS's own words: so that a teardown meets what it would meet there.
 
-Words as users of AWS report them: subnets and security groups https://github.com/aws/aws-cdk/issues/14456, VPCs
-https://github.com/rebuy-de/aws-nuke/issues/503, roles in instance profiles https://github.com/rebuy-de/aws-nuke/issues/702,
-roles with attached policies https://github.com/cloud-custodian/cloud-custodian/issues/4078, roles with inline ones
-https://github.com/awslabs/aws-orbit-workbench/issues/633. For none of the others was a source found: internet gateways
-and route tables follow the pattern of subnets, and all else holds the code, with words that are the local cloud's.
+Words as users of AWS report them:
+
+- subnets, security groups: https://github.com/aws/aws-cdk/issues/14456
+- VPCs: https://github.com/gruntwork-io/cloud-nuke/issues/345
+- internet gateways, route tables: https://github.com/saltstack/salt/issues/60140
+- gateways of a VPC with public addresses: https://github.com/hashicorp/terraform/issues/497
+- roles in instance profiles: https://github.com/rebuy-de/aws-nuke/issues/702, and those profiles:
+  https://github.com/99designs/iamy/issues/47
+- roles with attached policies: https://github.com/cloud-custodian/cloud-custodian/issues/4078, with inline ones:
+  https://github.com/awslabs/aws-orbit-workbench/issues/633
+- attached policies: https://github.com/hashicorp/terraform-provider-aws/issues/32906
+- Auto Scaling groups: https://github.com/ansible/ansible/pull/8503
+
+Without a report of AWS's own answer: the default group's words, the code for an address of a NAT gateway, and how
+versions of a launch template are refused.
 """
 
 from __future__ import annotations
