@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <s:ResourceWarning")
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_f4_a_host_that_leaves_before_a_retry_takes_its_record_and_certificate_along(springboard: Springboard) -> None:
     before = inventory(springboard.client)
     wanted = document("moved")

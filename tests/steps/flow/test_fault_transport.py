@@ -223,9 +223,9 @@ def test_f36_what_is_gone_already_at_delete_is_no_error(springboard: Springboard
     invariants.nothing_left(springboard, name, before)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_f1_a_create_of_which_one_call_in_five_is_throttled(springboard: Springboard) -> None:
-    """The sample that `make check` takes; SPRINGBOARD_SEED chooses another one."""
+    """The create alone, without its life; SPRINGBOARD_SEED chooses another one."""
     print(f"seed {SEED}")  # noqa: T201 - shown where it fails
     rule = springboard.cloud.pipeline.inject(Rule("*", "throttle", principal=FUNCTIONS, probability=0.2, seed=SEED))
     assert insist(lambda: springboard.send(document("onefifth"))).status == 202

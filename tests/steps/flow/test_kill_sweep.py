@@ -180,7 +180,7 @@ def test_f4_every_function_dies_around_a_call_and_it_comes_to_the_same(
     life(springboard, clean, f"k{moment[5]}{number}", moment, number)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_f3_f5_killed_after_each_create_the_retry_adopts_it(springboard: Springboard) -> None:
     """CreateCluster, and what EC2 and ELBv2 make without a token: found by name or tag, never made twice."""
     creates = (
