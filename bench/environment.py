@@ -102,7 +102,7 @@ def _counted(springboard: Springboard, handlers: Handlers) -> Iterator[Figure]:
     changed = example("shop")
     changed["spec"]["apps"][0]["replicas"] = 4
     how = "in process, median latencies, functions' calls without the record's, the bus's and the executions'"
-    acts = {
+    acts: dict[str, Callable[[], object]] = {
         "create": lambda: springboard.apply(shop),
         "no-op": lambda: springboard.send(shop),
         "change": lambda: springboard.apply(changed),
