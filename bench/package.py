@@ -31,8 +31,8 @@ def layer() -> list[Figure]:
     """Sizes of the layer, built for Lambda's platform as `sam build` builds it."""
     with tempfile.TemporaryDirectory() as folder:
         # The makefile looks for a python3.13 on PATH.
-        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-        environment = {**os.environ, "PATH": path, "ARTIFACTS_DIR": folder, "ARCHITECTURE": "aarch64"}
+        programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+        environment = {**os.environ, "PATH": programs, "ARTIFACTS_DIR": folder, "ARCHITECTURE": "aarch64"}
         subprocess.run(  # noqa: S603 - our own makefile
             ["make", "-s", "-C", str(_ROOT / "layers" / "springboard"), "build-SpringboardLayer"],  # noqa: S607
             env=environment,
