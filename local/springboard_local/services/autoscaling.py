@@ -169,6 +169,8 @@ def _run_one(group: Any, propagated_tags: dict[str, str]) -> str:
         extra["metadata_options"] = version.data.get("MetadataOptions") or {}
         if version.data.get("InstanceMarketOptions"):
             extra["instance_market_options"] = version.data["InstanceMarketOptions"]
+        if version.data.get("BlockDeviceMappings"):  # else moto puts a root disk of its own beside them
+            extra["block_device_mappings"] = version.data["BlockDeviceMappings"]
     subnet_id = _subnet_for_next(group)
     reservation = group.ec2_backend.run_instances(
         group.image_id,

@@ -188,6 +188,19 @@ def test_existing_tags_decide_who_may_delete(account: Account) -> None:
     account.client("ec2", role).delete_security_group(GroupId=ours)
 
 
+def test_a_version_is_made_on_a_launch_template_that_is_there(account: Account) -> None:
+    ec2 = account.client("ec2")
+    tags = [{"ResourceType": "launch-template", "Tags": [{"Key": "owner", "Value": "us"}]}]
+    ec2.create_launch_template(LaunchTemplateName="ours", LaunchTemplateData={}, TagSpecifications=tags)
+    ec2.create_launch_template(LaunchTemplateName="theirs", LaunchTemplateData={})
+    owned = {"StringEquals": {"aws:ResourceTag/owner": "us"}}
+    role = account.role("versions", allow("ec2:CreateLaunchTemplateVersion", condition=owned))
+    versions = account.client("ec2", role)
+    denied(versions.create_launch_template_version, LaunchTemplateName="theirs", LaunchTemplateData={})
+    made = versions.create_launch_template_version(LaunchTemplateName="ours", LaunchTemplateData={})
+    assert made["LaunchTemplateVersion"]["VersionNumber"] == 2
+
+
 def test_records_are_bounded_by_name_type_and_action(account: Account) -> None:
     zone = account.client("route53").create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"]
     prefix = "route53:ChangeResourceRecordSets"

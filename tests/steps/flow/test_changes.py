@@ -11,6 +11,7 @@ import pytest
 
 from springboard.components.table import ROWS
 from springboard_local.services import eks, ingress
+from tests.steps.flow.invariants import unchanged, unchanged_by_an_operation
 from tests.steps.flow.inventory import inventory
 from tests.steps.flow.springboard import document, example
 
@@ -142,6 +143,46 @@ def test_f33_a_release_that_crashes_is_diagnosed_while_the_one_before_serves(
     plane.inject({**fault, "reason": ""})
     mended = springboard.apply(declared(springboard, shop, image=f"{REGISTRY}/shop:1.4.2"))
     assert mended.phase == "Ready", mended.document["status"]
+
+
+@pytest.mark.slow
+def test_a_larger_disk_replaces_the_nodes_and_nothing_else(springboard: Springboard, shop: str) -> None:
+    name = f"springboard-{shop}"
+
+    def nodes() -> dict[str, int]:
+        """Instances of the group's, with the sizes of their disks."""
+        ec2 = springboard.client("ec2")
+        filters = [
+            {"Name": "tag:eks:cluster-name", "Values": [name]},
+            {"Name": "instance-state-name", "Values": ["running"]},
+        ]
+        found = [
+            each
+            for reservation in ec2.describe_instances(Filters=filters)["Reservations"]
+            for each in reservation["Instances"]
+        ]
+        disks = {each["InstanceId"]: each["BlockDeviceMappings"][0]["Ebs"]["VolumeId"] for each in found}
+        sizes = {each["VolumeId"]: each["Size"] for each in ec2.describe_volumes()["Volumes"]}
+        return {instance: sizes[disk] for instance, disk in disks.items()}
+
+    before = nodes()
+    wanted = declared(springboard, shop)
+    [group] = wanted["spec"]["nodeGroups"]
+    group["diskGiB"] += 10
+    springboard.forget_calls()
+    changed = springboard.apply(wanted)
+    assert changed.phase == "Ready", changed.document["status"]
+    assert sorted(springboard.mutating()) == [
+        "ec2:CreateLaunchTemplate",
+        "ec2:CreateLaunchTemplateVersion",
+        "eks:UpdateNodegroupVersion",
+    ]
+    after = nodes()
+    assert len(after) == len(before)
+    assert not after.keys() & before.keys()
+    assert set(after.values()) == {group["diskGiB"]}
+    unchanged(springboard, wanted)
+    unchanged_by_an_operation(springboard, shop)
 
 
 def rules(springboard: Springboard) -> dict[str, list[str]]:

@@ -551,8 +551,8 @@ def _of_type(call: Call, word: str) -> list[str]:
     required = word.rstrip("+").endswith("*")
     if call.service == "ec2":
         ids = _values(call.parameters, _EC2_IDS.get(kind, ())) or _ids_of_names(call, kind)
-        if call.operation.startswith("Create") and kind.replace("-", "") in call.operation[6:].lower():
-            ids = []  # the thing to be made
+        if call.operation.lower() == f"create{kind.replace('-', '')}":
+            ids = []  # the thing to be made; a launch template's version is made on one that is there
         return [_arn(call, "ec2", f"{kind}/{each}") for each in ids or ([_NEW] if required else [])]
     namer = _NAMERS.get((call.service, kind))
     if namer is None:
