@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import subprocess
 import sys
 from typing import Any
@@ -11,9 +12,20 @@ from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    MaxRetryError,
+    NameResolutionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from springboard.errors import AccessDeniedError, RefusedError, ThrottledError, UnavailableError
-from springboard.kube.client import Kubernetes, translated
+from springboard.kube.client import Kubernetes, translated, unreached
 from springboard.kube.official import ApiException
 from springboard.kube.token import token
 
@@ -131,8 +143,27 @@ def test_an_error_tells_no_token(session: boto3.session.Session) -> None:
 
 def test_an_unreachable_api_is_unavailable(session: boto3.session.Session) -> None:
     authority = base64.b64encode(b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n").decode()
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnavailableError, match="no connection could be made") as caught:
         Kubernetes(session, "sb-shop", "http://127.0.0.1:1", authority).objects("/api/v1/pods")
+    assert "security group" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (NameResolutionError("x.eks.amazonaws.com", HTTPConnection("x"), socket.gaierror()), "name does not resolve"),
+        (ConnectTimeoutError("late"), "no connection within 3 seconds"),
+        (ReadTimeoutError(HTTPConnectionPool("x"), "/api", "late"), "no answer within 20 seconds"),
+        (SSLError("certificate verify failed"), "not of the cluster's authority"),
+        (ProtocolError("Connection aborted."), "broke off"),
+    ],
+)
+def test_a_request_without_an_answer_says_why(cause: HTTPError, told: str) -> None:
+    for error in (cause, MaxRetryError(HTTPConnectionPool("x"), "/api", cause)):
+        said = unreached(error)
+        assert told in said.message
+        assert said.remedy
+        assert "Error" not in said.message
 
 
 def test_none_of_the_official_models_is_loaded() -> None:

@@ -6,7 +6,15 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from springboard.errors import AccessDeniedError, RefusedError, SpringboardError, ThrottledError, UnavailableError
 from springboard.kube.official import ApiClient, ApiException, Configuration
@@ -117,7 +125,36 @@ class Kubernetes:
                     raise translated(err.status, err.body, err.reason, f"{method} {path}") from None
                 self._bearer = ""  # older than the 15 minutes that EKS gives it, perhaps: once more with a new one
             except HTTPError as err:
-                raise UnavailableError(f"the Kubernetes API was not reached: {type(err).__name__}") from err
+                raise unreached(err) from err
+
+
+_CONNECT, _READ = _TIMEOUT
+_PATH = (
+    "look at `aws eks describe-cluster`: the cluster has to be ACTIVE, with private access on, and among its security"
+    " groups the one that lets the workload function in on port 443"
+)
+# The narrower class first: a name that does not resolve is a connection that was not made, and urllib3 counts that
+# among those that came too late.
+_UNREACHED: tuple[tuple[type[HTTPError], str, str], ...] = (
+    (NameResolutionError, "the endpoint's name does not resolve", "turn on the VPC's DNS support and DNS host names"),
+    (NewConnectionError, "no connection could be made", _PATH),
+    (ConnectTimeoutError, f"no connection within {_CONNECT} seconds", _PATH),
+    (ReadTimeoutError, f"no answer within {_READ} seconds", "retry; if it stays so, look at the control plane's logs"),
+    (
+        SSLError,
+        "its certificate is not of the cluster's authority",
+        "look for a proxy between the VPC and the endpoint",
+    ),
+)
+
+
+def unreached(err: HTTPError) -> UnavailableError:
+    """Why a request got no answer, in words for the reader of the status."""
+    cause = err.reason if isinstance(err, MaxRetryError) and isinstance(err.reason, HTTPError) else err
+    for kind, words, remedy in _UNREACHED:
+        if isinstance(cause, kind):
+            return UnavailableError(f"the Kubernetes API was not reached: {words}", remedy)
+    return UnavailableError("the Kubernetes API was not reached: the connection broke off", "retry")
 
 
 def translated(status: int | None, body: str | bytes | None, reason: str | None, asked: str) -> SpringboardError:
