@@ -450,6 +450,27 @@ def _with_change(method: Callable[[Any], ActionResult]) -> Callable[[Any], Actio
     return wrapped
 
 
+def _create_hosted_zone(response: Any) -> ActionResult:
+    """A zone with a VPC is private, whether the request says so or not; moto looks at the VPC only if it does."""
+    vpc, region = response._get_param("VPC.VPCId"), response._get_param("VPC.VPCRegion")
+    private = bool(vpc) or bool(response._get_bool_param("HostedZoneConfig.PrivateZone", if_none=False))
+    zone = response.backend.create_hosted_zone(
+        response._get_param("Name"),
+        private_zone=private,
+        caller_reference=response._get_param("CallerReference"),
+        vpcid=vpc,
+        vpcregion=region,
+        comment=response._get_param("HostedZoneConfig.Comment"),
+        delegation_set_id=response._get_param("DelegationSetId"),
+    )
+    answer = {
+        "HostedZone": zone,
+        "Location": f"https://route53.amazonaws.com/2013-04-01/hostedzone/{zone.resource_id}",
+    }
+    answer |= {"VPC": {"VPCRegion": region, "VPCId": vpc}} if private else {"DelegationSet": zone.delegation_set}
+    return ActionResult(answer)
+
+
 def _get_change(response: Any) -> ActionResult:
     identifier = response._get_param("Id").removeprefix("/change/")
     change = response.backend.changes.get(identifier)
@@ -513,7 +534,6 @@ def install(cloud: Cloud) -> None:
     _mending.replace(moto_route53, FakeZone=Zone)
     _mending.backend(moto_route53.route53_backends, HostedZones)
     changing = (
-        "create_hosted_zone",
         "delete_hosted_zone",
         "associate_vpc_with_hosted_zone",
         "disassociate_vpc_from_hosted_zone",
@@ -522,6 +542,7 @@ def install(cloud: Cloud) -> None:
     _mending.replace(Route53, **{name: _with_change(vars(Route53)[name]) for name in changing})
     _mending.replace(
         Route53,
+        create_hosted_zone=_with_change(_create_hosted_zone),
         get_change=_get_change,
         list_resource_record_sets=_list_resource_record_sets,
         list_hosted_zones_by_name=_list_hosted_zones_by_name,

@@ -192,3 +192,14 @@ def test_zones_are_checked(account: Account) -> None:
         "ResourceTagSet"
     ]["Tags"]
     assert tags == [{"Key": "a", "Value": "b"}]
+
+
+def test_a_zone_with_a_vpc_is_private(account: Account) -> None:
+    vpc = {"VPCRegion": "eu-west-1", "VPCId": "vpc-0123"}
+    made = account.route53.create_hosted_zone(Name="inside.example.com", CallerReference="inside", VPC=vpc)
+    assert made["HostedZone"]["Config"]["PrivateZone"]
+    assert (made["VPC"], "DelegationSet" in made) == (vpc, False)
+    assert account.route53.get_hosted_zone(Id=made["HostedZone"]["Id"])["VPCs"] == [vpc]
+    public = account.route53.create_hosted_zone(Name="outside.example.com", CallerReference="outside")
+    assert len(public["DelegationSet"]["NameServers"]) == 4
+    assert not public["HostedZone"]["Config"]["PrivateZone"]
