@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from springboard_local.latency import LatencyModel
@@ -102,6 +103,10 @@ class Cloud(Protocol):
     def endpoint(self) -> str:
         """http://127.0.0.1:PORT"""
 
+    @property
+    def models(self) -> Any:
+        """The loader of botocore: service models are large, and read once for all clients of this process."""
+
     def client(self, service: str, role_arn: str | None = None, session: str = "local-cloud") -> Any:
         """A cached boto3 client against this cloud: the account's administrator, or a role's session."""
 
@@ -114,14 +119,27 @@ def _prepare_moto() -> None:
     os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # a second each time, and nothing here starts one of them
+    from moto.core.common_models import BaseModel  # noqa: PLC0415
     from moto.core.config import default_user_config  # noqa: PLC0415
 
+    BaseModel.__new__ = _untracked
     # Modules copy this name when they are imported: those to come find the right one, the others are mended.
     for name, module in list(sys.modules.items()):
         if name.startswith("moto.") and hasattr(module, "DEFAULT_ACCOUNT_ID"):
             vars(module)["DEFAULT_ACCOUNT_ID"] = ACCOUNT
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
     default_user_config["iam"] = {"load_aws_managed_policies": True}
+
+
+def _untracked(kind: Any, *_: object, **__: object) -> Any:
+    """A model of moto's, which for its dashboard keeps all that it has ever made: each version of each item of a table.
+
+    S3's are needed: a reset closes their files.
+    """
+    made = object.__new__(kind)
+    if kind.__module__.startswith("moto.s3."):
+        kind.instances_tracked.append(made)
+    return made
 
 
 class LocalCloud:
@@ -240,6 +258,13 @@ class LocalCloud:
             raise RuntimeError("the local cloud has not been started")
         return f"http://127.0.0.1:{self._server.port}"
 
+    @cached_property
+    def models(self) -> Any:
+        """The loader of botocore: service models are large, and read once for all clients of this process."""
+        from botocore.session import get_session  # noqa: PLC0415 - as below
+
+        return get_session().get_component("data_loader")
+
     def client(self, service: str, role_arn: str | None = None, session: str = "local-cloud") -> Any:
         """A cached boto3 client: the account's administrator, or a session of the role."""
         key = (service, role_arn, session)
@@ -274,7 +299,9 @@ class LocalCloud:
                 "config_file": (None, [], os.devnull, None),
                 "credentials_file": (None, [], os.devnull, None),
             }
-            self._session = boto3.Session(botocore_session=BotocoreSession(variables), region_name=REGION)
+            inner = BotocoreSession(variables)
+            inner.register_component("data_loader", self.models)
+            self._session = boto3.Session(botocore_session=inner, region_name=REGION)
         config = Config(
             retries={"total_max_attempts": 1},
             connect_timeout=5,

@@ -33,7 +33,7 @@ NODE_GROUP = re.compile(r"[0-9A-Za-z][A-Za-z0-9_-]{0,62}")
 
 @settings(deadline=None)
 @given(prefixes, names, uids, st.tuples(apps, groups, st.integers(30000, 30085)))
-def test_names_fit(prefix: str, name: str, uid: str, parts: tuple[str, str, int]) -> None:
+def test_b6_names_fit(prefix: str, name: str, uid: str, parts: tuple[str, str, int]) -> None:
     app, group, port = parts
     made = {
         naming.cluster(prefix, name): EKS,

@@ -6,7 +6,10 @@ problem documents. Waiting is not an error: a handler that has to wait returns.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+_DENIED_ACTION = re.compile(r"perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>[^\s\"]+))?")
 
 
 class SpringboardError(Exception):
@@ -28,6 +31,21 @@ class UnavailableError(SpringboardError):
 
 class AccessDeniedError(SpringboardError):
     """Our own role lacks a permission: not retried; names the action and the resource."""
+
+
+def remedy_of_denial(said: str, operation: str = "") -> str:
+    """What to do about a denial in IAM's words: the action and the resource that they name; "" if they name none.
+
+    `operation` stands for the action where a service does not name it.
+    """
+    found = _DENIED_ACTION.search(said)
+    action = found["action"] if found else operation
+    if not action:
+        return ""
+    return (
+        f"allow {action} on {(found and found['resource']) or '*'} to the function's role; if the stack was changed by"
+        " hand, run `sam deploy` again, and look for a service control policy or permissions boundary that denies it"
+    )
 
 
 class NotOursError(SpringboardError):

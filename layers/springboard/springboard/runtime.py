@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger
 from botocore.config import Config
 
+from springboard import log
 from springboard.aws.session import BotocoreSession
 from springboard.components.table import BY_NAME
 from springboard.errors import SpringboardError
@@ -250,6 +250,8 @@ class World:
 
         wanted = (cluster, endpoint, certificate_authority)
         if self._cluster != wanted or self._kubernetes is None:  # the latest is kept: its connections and its token
+            if self._kubernetes is not None:
+                self._kubernetes.close()
             self._cluster = wanted
             self._kubernetes = Kubernetes(self._session, cluster, endpoint, certificate_authority, self._endpoint_url)
         return self._kubernetes
@@ -272,7 +274,7 @@ class Handler:
         return self.run(world(), event)
 
 
-_logger = Logger(service="springboard", utc=True)
+_logger = log.logger("springboard")
 # It tells at INFO, in every container, where it found its credentials.
 logging.getLogger("botocore").setLevel(logging.WARNING)
 
@@ -315,12 +317,18 @@ def flow_handler(name: str, act: Callable[[World, Task, Mapping[str, Any]], dict
 
 
 def logged(name: str, task: Task, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Run a step with environment, operation and step on every log line; errors are logged and go on."""
+    """Run a step with environment, operation and step on every log line; errors are logged and go on.
+
+    What goes on begins with the step's name: in an execution's history, and to RecordFailure where the step's own note
+    could not be written, nothing else says who failed.
+    """
     _logger.append_keys(environment=task.environment, operation=task.operation, step=name)
     try:
         answer = run()
     except SpringboardError as err:
         _logger.warning("step ended in error", extra={"error": type(err).__name__, "cause": err.message})
+        if not err.message.startswith(f"{name}: "):
+            err.args = (f"{name}: {err.message}", *err.args[1:])
         raise
     _logger.info("step done", extra={"answer": answer})
     return answer

@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 import copy
 import functools
+import pickle
 import threading
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from moto.core.serialize import BaseJSONSerializer
@@ -40,6 +42,7 @@ _cloud: Cloud | None = None
 
 # moto gives every stream one shard of this name.
 SHARD = "shardId-00000001541626099285-f35f62ef"
+STREAM_RETENTION = timedelta(hours=24)
 
 _KINDS = {"ConditionCheck", "Put", "Delete", "Update"}
 
@@ -219,11 +222,11 @@ def _snapshot(table: Any, key: dict[str, Any]) -> Callable[[], None]:
     held = table.items.get(hash_key)
     item = copy.deepcopy(held.get(range_key) if range_key and held else held)
     shard = table.stream_shard
-    length = len(shard.items) if shard else 0
+    end = stream_end(table)
 
     def put_back() -> None:
         if shard:
-            del shard.items[length:]
+            del shard.items[max(0, end - shard.starting_sequence_number) :]
         if range_key is None:
             if item is None:
                 table.items.pop(hash_key, None)
@@ -245,6 +248,28 @@ def _image(item: Any) -> dict[str, Any]:
 # streams
 
 
+class _StreamRecord:
+    """A record of a stream, as it was when it was written: packed, because a stream is long and seldom read twice."""
+
+    def __init__(self, record: dict[str, Any]) -> None:
+        self.at: datetime = record["dynamodb"]["ApproximateCreationDateTime"]
+        self._packed = pickle.dumps(record)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record, a new one each time."""
+        record: dict[str, Any] = pickle.loads(self._packed)  # noqa: S301 - packed above
+        return record
+
+
+def _trim(shard: Any, now: datetime) -> None:
+    """Drop what is older than a stream's 24 hours; the shard begins behind it."""
+    old = 0
+    while shard.items[old].at < now - STREAM_RETENTION:
+        old += 1
+    del shard.items[:old]
+    shard.starting_sequence_number += old
+
+
 def _add_to_stream(self: Any, old: Any, new: Any) -> None:
     """Record a change; who reads the stream is told, and reads it later."""
     if old is not None and new is not None and old == new:
@@ -252,29 +277,34 @@ def _add_to_stream(self: Any, old: Any, new: Any) -> None:
     number = len(self.items) + self.starting_sequence_number
     event = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
     kind = self.table.stream_specification["StreamViewType"]
-    record = table_module.StreamRecord(self.table, kind, event, old, new, number)
-    record.record["awsRegion"] = self.table.table_arn.split(":")[3]
-    change = record.record["dynamodb"] = copy.deepcopy(record.record["dynamodb"])
+    record = table_module.StreamRecord(self.table, kind, event, old, new, number).record
+    record["awsRegion"] = self.table.table_arn.split(":")[3]
     if _cloud is not None:
-        change["ApproximateCreationDateTime"] = _cloud.clock.now().replace(microsecond=0)
-    self.items.append(record)
+        record["dynamodb"]["ApproximateCreationDateTime"] = _cloud.clock.now().replace(microsecond=0)
+    self.items.append(_StreamRecord(record))
+    _trim(self, record["dynamodb"]["ApproximateCreationDateTime"])
     from springboard_local.services import streams  # noqa: PLC0415 - it needs the lock of this module
 
     streams.written(self.table)
 
 
 def records(table: Any, start: int, limit: int) -> tuple[list[dict[str, Any]], int]:
-    """The stream's records from a position on, and the position behind them."""
+    """The stream's records from a sequence number on, and the number behind them."""
     with lock:
         shard = table.stream_shard
-        found = [copy.deepcopy(each.to_json()) for each in (shard.items[start : start + limit] if shard else ())]
-    return found, start + len(found)
+        if shard is None:
+            return [], start
+        first = max(start, shard.starting_sequence_number)
+        index = first - shard.starting_sequence_number
+        found = [each.to_json() for each in shard.items[index : index + limit]]
+    return found, first + len(found)
 
 
 def stream_end(table: Any) -> int:
-    """The position behind the stream's last record."""
+    """The sequence number behind the stream's last record."""
     with lock:
-        return len(table.stream_shard.items) if table.stream_shard else 0
+        shard = table.stream_shard
+        return shard.starting_sequence_number + len(shard.items) if shard else 0
 
 
 def all_tables() -> Iterator[Any]:

@@ -460,7 +460,7 @@ class TestOwnership:
         created(call)
         assert call("GET", "/environments/shop", user=BOB).status == 200
 
-    def test_no_identity(self, call: Client) -> None:
+    def test_b13_no_identity(self, call: Client) -> None:
         assert call("GET", "/environments/shop", user="").status == 401
 
 

@@ -114,8 +114,8 @@ def test_schemathesis_finds_nothing_where_requests_do_not_fit_the_document(label
     assert searched(schema, label, GenerationMode.NEGATIVE, examples, signed) > 0
 
 
-def test_without_a_signature_nothing_is_told() -> None:
-    """B13: not even whether there is such an environment."""
+def test_b13_without_a_signature_nothing_is_told() -> None:
+    """Not even whether there is such an environment."""
     schema = served(application(world()), SEMANTIC)
     for each in schema.get_all_operations():
         operation = each.ok()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import warnings
 from typing import TYPE_CHECKING, override
 
 import pytest
@@ -50,6 +49,4 @@ def springboard(deployed: Springboard) -> Iterator[Springboard]:
     deployed.cloud.latency.slow.clear()
     deployed.cloud.pipeline.clear_faults()
     deployed.kubernetes.clear()
-    with warnings.catch_warnings():  # what functions that were killed have left open goes here, and not in another test
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    gc.collect()  # what functions that were killed have left open shows here, and not in another test

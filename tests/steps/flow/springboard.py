@@ -14,6 +14,7 @@ import yaml
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.session import Session as BotocoreSession
 
 from springboard_local.cloud import DEVELOPER_ACCESS_KEY, DEVELOPER_SECRET_KEY, REGION
 from tests.steps.flow import stack
@@ -195,7 +196,10 @@ class Springboard:
 
     @cached_property
     def aws(self) -> boto3.session.Session:
-        return boto3.session.Session(DEVELOPER_ACCESS_KEY, DEVELOPER_SECRET_KEY, region_name=REGION)
+        inner = BotocoreSession()
+        inner.register_component("data_loader", self.cloud.models)
+        inner.set_credentials(DEVELOPER_ACCESS_KEY, DEVELOPER_SECRET_KEY)
+        return boto3.session.Session(botocore_session=inner, region_name=REGION)
 
     def client(self, service: str) -> Any:
         """A client of a person with every right."""

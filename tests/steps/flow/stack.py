@@ -11,7 +11,6 @@ import io
 import json
 import zipfile
 from typing import TYPE_CHECKING, Any, override
-from weakref import WeakKeyDictionary
 
 from botocore.retries import standard
 from botocore.retries.quota import RetryQuota
@@ -141,6 +140,7 @@ class _World(World):
     """A container's world, but for what stands between it and Kubernetes."""
 
     faults: KubernetesFaults
+    at_end: Callable[[Callable[[], None]], None]
 
     @override
     def client(self, service: str) -> Any:
@@ -163,7 +163,11 @@ class _World(World):
 
     @override
     def kubernetes(self, cluster: str, endpoint: str, certificate_authority: str) -> Any:
-        return _Kubernetes(super().kubernetes(cluster, endpoint, certificate_authority), self.faults)
+        before = self._kubernetes
+        real = super().kubernetes(cluster, endpoint, certificate_authority)
+        if real is not before:
+            self.at_end(real.close)
+        return _Kubernetes(real, self.faults)
 
 
 def _handlers(faults: KubernetesFaults) -> dict[str, Callable[[Any, Any], Any]]:
@@ -182,14 +186,13 @@ def _in_a_world_of_its_own(path: str, faults: KubernetesFaults) -> Callable[[Any
     module, _, name = path.rpartition(".")
     handler = getattr(importlib.import_module(module), name)
     assert isinstance(handler, Handler), path
-    worlds: WeakKeyDictionary[Any, World] = WeakKeyDictionary()  # by the worker's session
 
     def run(event: dict[str, Any], context: Any) -> Mapping[str, Any]:
-        if context.session not in worlds:
+        if "world" not in context.kept:
             variables = {**context.environment, "AWS_REGION": "eu-west-1"}
             made = _World(Settings.read(variables), context.session, context.endpoint)
-            made.faults = faults
-            worlds[context.session] = made
-        return handler.run(worlds[context.session], event)
+            made.faults, made.at_end = faults, context.at_end
+            context.kept["world"] = made
+        return handler.run(context.kept["world"], event)
 
     return run

@@ -12,6 +12,8 @@ from tests.steps.flow.inventory import inventory
 from tests.steps.flow.springboard import document
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.steps.flow.springboard import Springboard
 
 pytestmark = pytest.mark.sweep
@@ -87,6 +89,83 @@ def test_f28_targets_that_stay_unhealthy_are_bounded_with_what_the_pods_say(spri
     invariants.deleted(springboard, "mute", before)
 
 
+def target_group(springboard: Springboard, name: str) -> dict[str, Any]:
+    """The target group of the environment's one application."""
+    found = springboard.client("elbv2").describe_target_groups()["TargetGroups"]
+    [ours] = [each for each in found if each["TargetGroupName"].startswith(f"springboard-{name}-")]
+    return dict(ours)
+
+
+def node_ingress(springboard: Springboard, name: str) -> dict[str, Any]:
+    """The security group that lets the load balancer reach the nodes' ports."""
+    filters = [{"Name": "tag:springboard:name", "Values": [name]}]
+    found = springboard.client("ec2").describe_security_groups(Filters=filters)["SecurityGroups"]
+    [ours] = [each for each in found if "-node-ingress-" in each["GroupName"]]
+    return dict(ours)
+
+
+def wrong_path(springboard: Springboard, name: str) -> None:
+    """Somebody has the health check ask for a page that there isn't."""
+    springboard.client("elbv2").modify_target_group(
+        TargetGroupArn=target_group(springboard, name)["TargetGroupArn"], HealthCheckPath="/actuator/nothing"
+    )
+
+
+def blocked(springboard: Springboard, name: str) -> None:
+    """Somebody takes the rule away by which the load balancer reaches the nodes."""
+    group = node_ingress(springboard, name)
+    springboard.client("ec2").revoke_security_group_ingress(
+        GroupId=group["GroupId"], IpPermissions=group["IpPermissions"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "remedy"),
+    [
+        (wrong_path, "Target.ResponseCodeMismatch", "spring.actuatorPath"),
+        (blocked, "Target.Timeout", "security groups"),
+    ],
+)
+def test_f28_healthy_pods_behind_unhealthy_targets_tell_the_load_balancer_s_reason(
+    springboard: Springboard, spoil: Callable[[Springboard, str], None], code: str, remedy: str
+) -> None:
+    """While it is created and while it is changed; each time a retry puts our own rule or health check back."""
+    before = inventory(springboard.client)
+    name = spoil.__name__.replace("_", "-")
+    wanted = document(name)
+    accepted = springboard.send(wanted)
+    springboard.clock.advance(120)  # groups and rules are made, nodes are not
+    spoil(springboard, name)
+    springboard.finish(accepted)
+    unhealthy(springboard, name, code, remedy)
+    invariants.converges(springboard, wanted)
+
+    # A node group more: its nodes are registered with what somebody has spoilt meanwhile.
+    more = document(name, nodeGroups=[{"name": "workers", "size": 2}, {"name": "more", "size": 1}])
+    accepted = springboard.send(more)
+    springboard.clock.advance(60)
+    spoil(springboard, name)
+    springboard.finish(accepted)
+    unhealthy(springboard, name, code, remedy)
+    invariants.converges(springboard, more)
+
+    spoil(springboard, name)
+    invariants.deleted(springboard, name, before)
+
+
+def unhealthy(springboard: Springboard, name: str, code: str, remedy: str) -> None:
+    """EnsureTargets failed for what the load balancer says; the pods are well, and that is told too."""
+    invariants.check(springboard, name)
+    failed = springboard.get(name)
+    assert failed.failure["step"] == "EnsureTargets", failed.failure
+    assert code in failed.failure["cause"], failed.failure
+    assert remedy in failed.failure["remedy"], failed.failure
+    assert code in failed.condition("TargetsReady")["message"]
+    assert failed.condition("TargetsReady")["reason"] == "TimedOut"
+    assert failed.condition("WorkloadReady")["status"] == "True"
+    assert springboard.call("GET", f"/environments/{name}/diagnosis").document["reports"] == []
+
+
 # F29
 
 
@@ -106,6 +185,16 @@ def test_f29_a_certificate_that_is_not_issued_shows_the_wanted_record_and_is_wai
     springboard.forget_calls()
     invariants.converges(springboard, wanted)
     assert "acm:RequestCertificate" not in springboard.mutating()
+
+    moved = document("unproven")
+    moved["spec"]["apps"][0]["host"] = f"elsewhere.{BASE}"
+    slow(springboard, "acm:Validation", 8000)
+    failed = springboard.apply(moved)
+    assert (failed.phase, failed.failure["step"]) == ("Degraded", "EnsureCertificate")
+    assert f".elsewhere.{BASE}" in failed.condition("CertificateReady")["message"]
+    assert failed.condition("Available")["status"] == "True"
+    invariants.check(springboard, "unproven")
+    invariants.converges(springboard, moved)
     invariants.deleted(springboard, "unproven", before)
 
 
@@ -123,6 +212,7 @@ def test_f29_a_certificate_that_is_not_issued_shows_the_wanted_record_and_is_wai
 def test_f30_a_host_without_one_public_zone_is_refused_before_anything_is_made(
     springboard: Springboard, zones: list[str], host: str, told: str
 ) -> None:
+    assert springboard.apply(document("homed")).phase == "Ready"
     route53 = springboard.client("route53")
     vpc = springboard.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
     made = []
@@ -136,14 +226,20 @@ def test_f30_a_host_without_one_public_zone_is_refused_before_anything_is_made(
     before = inventory(springboard.client)
     wanted = document("homeless")
     wanted["spec"]["apps"][0]["host"] = host
-    refused = springboard.call("POST", "/environments", wanted)
+    moved = document("homed")
+    moved["spec"]["apps"][0]["host"] = host
+    springboard.forget_calls()
+    answers = [springboard.call("POST", "/environments", wanted), springboard.send(moved)]
     for each in made:
         route53.delete_hosted_zone(Id=each["HostedZone"]["Id"])
-    assert refused.status == 422, refused
-    [error] = refused.document["errors"]
-    assert told in error["message"], error
-    assert error["remedy"]
-    assert "host" in error["field"]
+    for refused in answers:
+        assert refused.status == 422, refused
+        [error] = refused.document["errors"]
+        assert told in error["message"], error
+        assert error["remedy"]
+        assert "host" in error["field"]
+    assert springboard.mutating() == []
+    invariants.check(springboard, "homed")
     assert springboard.call("GET", "/environments/homeless").status == 404
     assert inventory(springboard.client) <= before
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from springboard.naming import NAME_TAG
+from springboard.naming import NAME_TAG, OWNER_TAG
 from springboard_local.services import eks
 from springboard_local.services.eks.faults import LifecycleFault
 from tests.steps.flow import invariants
@@ -74,22 +74,43 @@ DELETES = {
 }
 
 
+CHANGES = {
+    "schedules": "scheduler:DeleteSchedule",
+    "firewall": "ec2:AuthorizeSecurityGroupIngress",
+    "target-groups": "elasticloadbalancing:CreateTargetGroup",
+    "certificate": "acm:RequestCertificate",
+    "load-balancer": "elasticloadbalancing:ModifyLoadBalancerAttributes",
+    "dns": "route53:ChangeResourceRecordSets",
+    "alarms": "cloudwatch:PutMetricAlarm",
+    "cluster": "eks:TagResource",
+    "access": "eks:CreateAccessEntry",
+    "addons": "eks:CreateAddon",
+    "node-groups": "eks:UpdateNodegroupConfig",
+    "workload": "eks:DeletePodIdentityAssociation",
+    "targets": "autoscaling:AttachTrafficSources",
+}
+
+
 class Rights:
     """Actions taken from functions' roles, and given back."""
 
     def __init__(self, springboard: Springboard, actions: dict[str, str]) -> None:
-        self.iam, self.taken = springboard.client("iam"), dict(actions)
-        functions = springboard.client("lambda")
-        self.roles = {}
+        self.iam, self.functions = springboard.client("iam"), springboard.client("lambda")
+        self.taken: dict[str, str] = {}
+        self.roles: dict[str, str] = {}
         for function, action in actions.items():
-            configured = functions.get_function_configuration(FunctionName=f"springboard-{function}")
-            self.roles[function] = configured["Role"].rpartition("/")[2]
-            statement = {"Effect": "Deny", "Action": action, "Resource": "*"}
-            self.iam.put_role_policy(
-                RoleName=self.roles[function],
-                PolicyName="taken",
-                PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
-            )
+            self.take(function, action)
+
+    def take(self, function: str, action: str) -> None:
+        """Deny a function the action, on whatever resource."""
+        configured = self.functions.get_function_configuration(FunctionName=f"springboard-{function}")
+        self.taken[function], self.roles[function] = action, configured["Role"].rpartition("/")[2]
+        statement = {"Effect": "Deny", "Action": action, "Resource": "*"}
+        self.iam.put_role_policy(
+            RoleName=self.roles[function],
+            PolicyName="taken",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+        )
 
     def give_back(self, function: str) -> None:
         """Allow the action again."""
@@ -126,6 +147,22 @@ def take() -> Iterator[Callable[[Springboard, dict[str, str]], Rights]]:
             rights.give_back(function)
 
 
+def changed(name: str, role: str) -> dict[str, Any]:
+    """The environment of F7 as it is changed: almost every component has something to do."""
+    wanted = document(
+        name,
+        cluster={"access": [{"principalArn": role, "policy": "AmazonEKSViewPolicy", "namespaces": [name]}]},
+        nodeGroups=[{"name": "workers", "size": 2, "labels": {"tier": "web"}}, {"name": "more", "size": 1}],
+        addons=[{"name": "eks-node-monitoring-agent"}],
+        ingress={"allowCidrs": ["192.0.2.0/24"], "idleTimeoutSeconds": 50},
+    )
+    wanted["metadata"]["labels"] = {"team": "checkout"}
+    app = wanted["spec"]["apps"][0] | {"replicas": 1}
+    hosts = {name: f"other-{name}.dev.example.com", "orders": f"orders-{name}.dev.example.com"}
+    wanted["spec"]["apps"] = [{**app, "name": each, "host": host} for each, host in hosts.items()]
+    return wanted
+
+
 def test_f7_whatever_a_function_may_not_do_is_named_and_not_retried(
     springboard: Springboard, take: Callable[[Springboard, dict[str, str]], Rights]
 ) -> None:
@@ -146,6 +183,18 @@ def test_f7_whatever_a_function_may_not_do_is_named_and_not_retried(
     springboard.forget_calls()
     status = springboard.apply(wanted)
     while status.phase != "Ready":
+        rights.give_back(denied(springboard, rights, status, "Ensure"))
+        springboard.forget_calls()
+        status = springboard.act("denied", "retry")
+    assert not rights.taken, "these were never asked for"
+    invariants.converges(springboard, wanted)
+
+    wanted = changed("denied", role)
+    rights = take(springboard, CHANGES)
+    springboard.forget_calls()
+    status = springboard.apply(wanted)
+    while status.phase != "Ready":
+        assert status.phase == "Degraded", status.document["status"]  # what served goes on serving
         rights.give_back(denied(springboard, rights, status, "Ensure"))
         springboard.forget_calls()
         status = springboard.act("denied", "retry")
@@ -203,6 +252,13 @@ def test_f15_a_control_plane_that_takes_too_long_is_waited_for_again_by_a_retry(
     assert cluster(springboard, "late")["status"] == "ACTIVE"
     assert "eks:CreateCluster" not in springboard.mutating(), asked
 
+    changed = document("late", cluster={"apiAccess": {"publicCidrs": ["8.8.8.0/24"]}})
+    slow(springboard, "eks:UpdateClusterConfig", 4000)
+    failed = springboard.apply(changed)
+    failed_at(springboard, failed, "EnsureCluster", "ClusterReady", "TimedOut")
+    assert (failed.phase, failed.condition("Available")["status"]) == ("Degraded", "True")
+    invariants.converges(springboard, changed)
+
     slow(springboard, "eks:DeleteCluster", 5000)
     springboard.finish(springboard.call("DELETE", "/environments/late"))
     stuck = springboard.get("late")
@@ -251,6 +307,15 @@ def test_f16_nodes_that_fail_to_join_once_are_made_again_unasked(springboard: Sp
     assert springboard.apply(wanted).phase == "Ready"
     assert springboard.mutating().count("eks:CreateNodegroup") == 2
     invariants.converges(springboard, wanted)
+
+    more = document("hiccup", nodeGroups=[{"name": "workers", "size": 2}, {"name": "more", "size": 1}])
+    group_fault("hiccup", "NodeCreationFailure", 3)
+    springboard.forget_calls()
+    failed = springboard.apply(more)
+    failed_at(springboard, failed, "EnsureNodeGroups", "NodeGroupsReady", "NodeCreationFailure")
+    assert (failed.phase, failed.condition("Available")["status"]) == ("Degraded", "True")
+    assert springboard.mutating().count("eks:CreateNodegroup") == 3
+    invariants.converges(springboard, more)
     invariants.deleted(springboard, "hiccup", before)
 
 
@@ -273,6 +338,15 @@ def test_f17_what_somebody_has_to_mend_is_not_tried_blindly(springboard: Springb
     assert remedy in failed.failure["remedy"]
     assert springboard.mutating().count("eks:CreateNodegroup") == 1
     invariants.converges(springboard, wanted)
+
+    more = document(name, nodeGroups=[{"name": "workers", "size": 2}, {"name": "more", "size": 1}])
+    group_fault(name, code, message="Something has to be done.")
+    springboard.forget_calls()
+    failed = springboard.apply(more)
+    failed_at(springboard, failed, "EnsureNodeGroups", "NodeGroupsReady", code)
+    assert (failed.phase, failed.condition("Available")["status"]) == ("Degraded", "True")
+    assert springboard.mutating().count("eks:CreateNodegroup") == 1
+    invariants.converges(springboard, more)
     invariants.deleted(springboard, name, before)
 
 
@@ -366,6 +440,72 @@ def test_f35_an_interface_that_somebody_left_in_our_group_is_named_until_it_goes
     invariants.nothing_left(springboard, "litter", before)
 
 
+def groups(springboard: Springboard, name: str) -> dict[str, str]:
+    """The environment's security groups: alb and node-ingress → id."""
+    filters = [{"Name": f"tag:{NAME_TAG}", "Values": [name]}]
+    found = springboard.client("ec2").describe_security_groups(Filters=filters)["SecurityGroups"]
+    return {"node-ingress" if "-node-ingress-" in each["GroupName"] else "alb": each["GroupId"] for each in found}
+
+
+def test_f35_what_others_have_hung_on_ours_is_named_one_after_the_other_and_never_touched(
+    springboard: Springboard,
+) -> None:
+    """A load balancer that a controller in the cluster made, with our group and certificate, and a group of its own.
+
+    Such ones (`k8s-shop-…`, and a group `k8s-elb-…`) outlive the cluster that asked for them.
+    """
+    before = inventory(springboard.client)
+    assert springboard.apply(document("leftover")).phase == "Ready"
+    ec2, elb, acm = (springboard.client(each) for each in ("ec2", "elbv2", "acm"))
+    ours = groups(springboard, "leftover")
+    network = cluster(springboard, "leftover")["resourcesVpcConfig"]
+    [certificate] = [
+        each["CertificateArn"]
+        for each in acm.list_certificates()["CertificateSummaryList"]
+        if each["DomainName"] == "leftover.dev.example.com"
+    ]
+    theirs = ec2.create_security_group(
+        GroupName="k8s-elb-a1b2c3", Description="by a controller in the cluster", VpcId=network["vpcId"]
+    )["GroupId"]
+    ec2.authorize_security_group_ingress(
+        GroupId=theirs, IpPermissions=[{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": ours["node-ingress"]}]}]
+    )
+    balancer = elb.create_load_balancer(
+        Name="k8s-leftover-orders", Subnets=network["subnetIds"], SecurityGroups=[ours["alb"]], Scheme="internal"
+    )["LoadBalancers"][0]["LoadBalancerArn"]
+    springboard.clock.advance(600)
+    elb.create_listener(
+        LoadBalancerArn=balancer,
+        Protocol="HTTPS",
+        Port=443,
+        Certificates=[{"CertificateArn": certificate}],
+        DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}],
+    )
+
+    def stuck(step: str, named: str) -> None:
+        invariants.check(springboard, "leftover")
+        status = springboard.get("leftover")
+        assert (status.phase, status.failure["step"]) == ("Failed", step), status.failure
+        assert named in status.failure["cause"], status.failure
+        assert elb.describe_load_balancers(LoadBalancerArns=[balancer])["LoadBalancers"]
+        assert ec2.describe_security_groups(GroupIds=[theirs])["SecurityGroups"][0]["IpPermissions"]
+
+    springboard.finish(springboard.call("DELETE", "/environments/leftover"))
+    stuck("RemoveCertificate", balancer)
+    elb.delete_listener(ListenerArn=elb.describe_listeners(LoadBalancerArn=balancer)["Listeners"][0]["ListenerArn"])
+    springboard.finish(springboard.call("POST", "/environments/leftover/retry"))
+    stuck("RemoveFirewall", "k8s-leftover-orders")
+    elb.set_security_groups(LoadBalancerArn=balancer, SecurityGroups=[theirs])
+    springboard.finish(springboard.call("POST", "/environments/leftover/retry"))
+    stuck("RemoveFirewall", "k8s-elb-a1b2c3")
+    elb.delete_load_balancer(LoadBalancerArn=balancer)
+    springboard.clock.advance(900)
+    ec2.delete_security_group(GroupId=theirs)
+    springboard.finish(springboard.call("POST", "/environments/leftover/retry"))
+    springboard.clock.advance(900)
+    invariants.nothing_left(springboard, "leftover", before)
+
+
 def test_f38_a_cluster_of_somebody_else_is_never_touched(springboard: Springboard) -> None:
     before = inventory(springboard.client)
     made = springboard.apply(document("template"))
@@ -392,6 +532,41 @@ def test_f38_a_cluster_of_somebody_else_is_never_touched(springboard: Springboar
     springboard.until(lambda: cluster(springboard, "taken")["status"] == "ACTIVE")
     client.delete_cluster(name="springboard-taken")
     invariants.deleted(springboard, "template", before)
+
+
+def test_f38_a_cluster_that_somebody_has_made_their_own_is_neither_changed_nor_deleted(
+    springboard: Springboard,
+) -> None:
+    """The owner's tag says whose it is; once it is there again, all goes on."""
+    before = inventory(springboard.client)
+    assert springboard.apply(document("adopted")).phase == "Ready"
+    ours = cluster(springboard, "adopted")
+    client = springboard.client("eks")
+    client.tag_resource(resourceArn=ours["arn"], tags={OWNER_TAG: "somebody-else"})
+    changed = document("adopted", cluster={"apiAccess": {"publicCidrs": ["8.8.8.0/24"]}})
+    springboard.forget_calls()
+    failed = springboard.apply(changed)
+    assert (failed.failure["step"], failed.condition("ClusterReady")["reason"]) == ("EnsureCluster", "NotOurs")
+    assert "was not made for this environment" in failed.failure["cause"]
+    invariants.told(springboard, "adopted")
+    assert not [call for call in springboard.mutating() if call.startswith("eks:")]
+    client.tag_resource(resourceArn=ours["arn"], tags={OWNER_TAG: failed.uid})
+    invariants.converges(springboard, changed)
+    client.tag_resource(resourceArn=ours["arn"], tags={OWNER_TAG: "somebody-else"})
+    springboard.forget_calls()
+    springboard.finish(springboard.call("DELETE", "/environments/adopted"))
+    assert not [call for call in springboard.mutating() if call == "eks:DeleteCluster"]
+    assert cluster(springboard, "adopted")["status"] == "ACTIVE"
+    for group in client.list_nodegroups(clusterName="springboard-adopted")["nodegroups"]:
+        client.delete_nodegroup(clusterName="springboard-adopted", nodegroupName=group)
+    springboard.clock.advance(1800)
+    client.delete_cluster(name="springboard-adopted")
+    springboard.clock.advance(3600)
+    if springboard.call("GET", "/environments/adopted").status == 200:
+        invariants.check(springboard, "adopted")
+        springboard.finish(springboard.call("POST", "/environments/adopted/retry"))
+        springboard.clock.advance(900)
+    invariants.nothing_left(springboard, "adopted", before)
 
 
 def test_f38_what_is_protected_is_not_deleted(springboard: Springboard) -> None:

@@ -13,9 +13,6 @@ from tests.steps.flow.springboard import document
 if TYPE_CHECKING:
     from tests.steps.flow.springboard import Springboard
 
-# Who is killed in the middle of a call closes no connection; where it is a process, its end does.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <s:ResourceWarning")
-
 
 @pytest.mark.sweep
 def test_f4_a_host_that_leaves_before_a_retry_takes_its_record_and_certificate_along(springboard: Springboard) -> None:

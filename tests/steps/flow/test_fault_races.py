@@ -55,7 +55,7 @@ def test_f10_of_posts_at_once_exactly_one_wins(springboard: Springboard) -> None
 
 
 @pytest.mark.sweep
-def test_of_puts_with_the_same_if_match_exactly_one_wins_and_a_deletion_beats_a_change(
+def test_f12_f34_of_puts_with_the_same_if_match_exactly_one_wins_and_a_deletion_beats_a_change(
     springboard: Springboard,
 ) -> None:
     before = inventory(springboard.client)
@@ -109,6 +109,25 @@ def deleted_after(springboard: Springboard, name: str, seconds: float) -> None:
 @pytest.mark.parametrize("seconds", MOMENTS)
 def test_f34_a_deletion_takes_over_at_any_time(springboard: Springboard, seconds: float) -> None:
     deleted_after(springboard, f"mid{seconds}", seconds)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("seconds", [5, 70, 200])
+def test_f34_a_deletion_takes_over_from_a_change(springboard: Springboard, seconds: float) -> None:
+    springboard.clock.advance(7200)
+    before = inventory(springboard.client)
+    name = f"turn{seconds}"
+    assert springboard.apply(document(name)).phase == "Ready"
+    more = document(name, nodeGroups=[{"name": "workers", "size": 2}, {"name": "more", "size": 1}])
+    more["spec"]["apps"][0]["host"] = f"other-{name}.dev.example.com"
+    assert springboard.send(more).status == 202
+    springboard.clock.advance(seconds)
+    assert springboard.call("DELETE", f"/environments/{name}").status == 202
+    assert springboard.send(document(name)).status == 409
+    invariants.check(springboard, name)
+    invariants.gone(springboard, name)
+    springboard.clock.advance(900)
+    invariants.nothing_left(springboard, name, before)
 
 
 @pytest.mark.slow

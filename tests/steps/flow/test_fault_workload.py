@@ -106,6 +106,33 @@ def test_f33_a_release_that_does_not_come_up_says_why_while_the_one_before_serve
     assert springboard.apply(release(steady, "1.4.2")).phase == "Ready"
 
 
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"kind": "Api", "match": "*", "reason": "Unreachable"}, "was not reached"),
+        ({"kind": "Image", "match": "*shop*", "reason": "CrashLoopBackOff"}, "CrashLoopBackOff"),
+    ],
+    ids=["api", "pods"],
+)
+def test_f32_f33_what_is_sick_from_the_start_fails_the_create_and_does_not_keep_it_from_going(
+    springboard: Springboard, fault: dict[str, str], told: str
+) -> None:
+    before = inventory(springboard.client)
+    name = f"sickly-{fault['kind'].lower()}"
+    accepted = springboard.send(document(name))
+    springboard.until(lambda: eks.control_plane(f"springboard-{name}") is not None)
+    inject(name, **fault)
+    springboard.finish(accepted)
+    failed = springboard.get(name)
+    assert (failed.phase, failed.failure["step"]) == ("Failed", "EnsureWorkload"), failed.document["status"]
+    assert told in failed.failure["cause"], failed.failure
+    invariants.check(springboard, name)
+    inject(name, **{**fault, "reason": ""})
+    invariants.converges(springboard, document(name))
+    inject(name, **fault)
+    invariants.deleted(springboard, name, before)
+
+
 # F37
 
 

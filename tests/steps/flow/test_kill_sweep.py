@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from tests.steps.flow.kills import Moment, Mutation
     from tests.steps.flow.springboard import Reply, Springboard, Status
 
-# Who is killed in the middle of a call closes no connection; where it is a process, its end does.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <s:ResourceWarning")
-
 ROUNDS = 13  # no function changes more than this in one operation; the clean run is asked whether that is so
 SEED = int(os.environ.get("SPRINGBOARD_SEED", "11"))
 
@@ -174,7 +171,7 @@ def _died(springboard: Springboard, number: int, done: Act) -> None:
 @pytest.mark.sweep
 @pytest.mark.parametrize("number", range(ROUNDS))
 @pytest.mark.parametrize("moment", kills.MOMENTS)
-def test_f4_every_function_dies_around_a_call_and_it_comes_to_the_same(
+def test_f3_f4_f5_every_function_dies_around_a_call_and_it_comes_to_the_same(
     springboard: Springboard, clean: Clean, moment: Moment, number: int
 ) -> None:
     life(springboard, clean, f"k{moment[5]}{number}", moment, number)

@@ -53,7 +53,7 @@ def refusal(text: str | bytes) -> CommandError:
         ("[1, a, {b: 2}]", [1, "a", {"b": 2}]),
     ],
 )
-def test_a_scalar_means_what_it_looks_like(written: str, meant: object) -> None:
+def test_b4_a_scalar_means_what_it_looks_like(written: str, meant: object) -> None:
     assert read(f"key: {written}\n") == {"key": meant}
 
 
@@ -72,7 +72,7 @@ def test_no_field_of_an_environment_is_a_fraction() -> None:
     assert '"type": "number"' not in json.dumps(schema)
 
 
-def test_duplicate_keys_are_refused_with_both_lines() -> None:
+def test_b4_duplicate_keys_are_refused_with_both_lines() -> None:
     (mistake,) = refusal("spec:\n  drift: Report\n  drift: Repair\n").mistakes
 
     assert (mistake.place, mistake.field) == ("f.yaml:3:3", "spec.drift")
@@ -110,11 +110,11 @@ def test_an_alias_is_followed() -> None:
     ],
     ids=["bomb", "cycle", "deep", "several", "empty", "comment", "open", "tab", "nul", "alias", "latin", "large"],
 )
-def test_what_is_no_document_is_refused(text: str | bytes) -> None:
+def test_b4_what_is_no_document_is_refused(text: str | bytes) -> None:
     assert refusal(text).message
 
 
-def test_the_second_document_is_pointed_at() -> None:
+def test_b4_the_second_document_is_pointed_at() -> None:
     assert "the second at line 3" in refusal("a: 1\n---\nb: 2\n").message
 
 
@@ -143,7 +143,7 @@ def test_whatever_json_says_is_kept(value: object) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(alphabet="ab:-[]{}&*!#|>'\"%@`,? \n\t0.", max_size=60))
-def test_no_text_breaks_the_reader(text: str) -> None:
+def test_b4_no_text_breaks_the_reader(text: str) -> None:
     try:
         read(text)
     except CommandError as err:

@@ -70,6 +70,24 @@ def test_every_target_that_stays_has_to_be_healthy(states: dict[str, int], ready
         assert "Target.FailedHealthChecks" in verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("Target.Timeout Request timed out (2)", "network ACLs"),
+        ("Target.ResponseCodeMismatch Health checks failed with these codes: [404] (2)", "spring.actuatorPath"),
+        ("Target.FailedHealthChecks Health checks failed (1)", "springboard why"),
+        ("Target.NotInUse (2)", "listener"),
+        ("Elb.InternalError (2)", ""),
+    ],
+)
+def test_f28_what_the_load_balancer_says_of_a_target_has_its_own_remedy(reason: str, remedy: str) -> None:
+    verdict = targets.condition(DESIRED, seen({OURS: "Added"}, health={NAME: Health({"unhealthy": 2}, (reason,))}))
+    assert isinstance(verdict, Waiting)
+    assert reason in verdict.reason
+    assert remedy in verdict.remedy
+    assert bool(verdict.remedy) is bool(remedy)
+
+
 def test_healthy_targets_of_nodes_that_are_about_to_change_are_not_the_end() -> None:
     assert isinstance(targets.condition(DESIRED, seen({OURS: "Added"}, replaced=True)), Waiting)
 

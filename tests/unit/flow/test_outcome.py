@@ -61,6 +61,20 @@ def test_a_failure_before_any_step_is_the_beginning_s_and_a_long_cause_is_cut() 
     assert len(failure.cause) < 540
 
 
+def test_f7_a_step_that_may_not_even_note_its_error_is_named_with_action_and_resource() -> None:
+    said = (
+        "RecordReady: UpdateItem was denied: User: arn:aws:sts::1:assumed-role/r/f is not authorized to perform:"
+        " dynamodb:UpdateItem on resource: arn:aws:dynamodb:eu-west-1:1:table/record with an explicit deny"
+    )
+    cause = json.dumps({"errorMessage": said, "errorType": "AccessDeniedError", "stackTrace": ["line"]})
+    waits = Step("EnsureTargets", SOON)
+    failure = outcome.failure_of(environment(waits), "AccessDeniedError", cause)
+    assert failure.step == "RecordReady"
+    assert failure.cause.startswith("AccessDeniedError: UpdateItem was denied")
+    assert failure.remedy.startswith("allow dynamodb:UpdateItem on arn:aws:dynamodb:eu-west-1:1:table/record to")
+    assert "stackTrace" not in failure.cause
+
+
 @pytest.mark.parametrize(
     ("kind", "serving", "available"),
     [

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from springboard.errors import AccessDeniedError, RefusedError, SpringboardError, ThrottledError, UnavailableError
+from springboard.errors import (
+    AccessDeniedError,
+    RefusedError,
+    SpringboardError,
+    ThrottledError,
+    UnavailableError,
+    remedy_of_denial,
+)
 
 _THROTTLED = frozenset(
     {
@@ -35,7 +41,6 @@ _DENIED = frozenset(
         "UnauthorizedOperation",
     }
 )
-_DENIED_ACTION = re.compile(r"perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>\S+))?")
 
 
 class Adapter:
@@ -88,18 +93,9 @@ def translated(err: ClientError | BotoCoreError, operation: str) -> SpringboardE
     if code in _THROTTLED or status == 429:
         return ThrottledError(said)
     if code in _DENIED:
-        return _denied(err.operation_name, message)
+        return AccessDeniedError(
+            f"{err.operation_name} was denied: {message}", remedy_of_denial(message, err.operation_name)
+        )
     if status >= 500:
         return UnavailableError(said)
     return RefusedError(said, code=code)
-
-
-def _denied(operation: str, message: str) -> AccessDeniedError:
-    found = _DENIED_ACTION.search(message)
-    action = found["action"] if found else operation
-    resource = (found["resource"] if found else None) or "*"
-    return AccessDeniedError(
-        f"{operation} was denied: {message}",
-        f"allow {action} on {resource} to the function's role; if the stack was changed by hand, run `sam deploy`"
-        " again, and look for a service control policy or permissions boundary that denies it",
-    )

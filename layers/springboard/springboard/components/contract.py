@@ -74,6 +74,7 @@ class Waiting:
     reason: str
     after: int = 0  # seconds until the next look; 0: the component's pace
     strictly: bool = False  # a look before that would mislead: there is none, though the handler be killed and retried
+    remedy: str = ""  # once patience has ended, where it is known better than by the component's row
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def _patient(waiting: Waiting, row: Row, waited: int, *, removal: bool) -> Waiti
     patience = row.removal_patience if removal else row.patience
     if waited <= patience:
         return waiting
-    return Failed(f"waited {patience} s for {waiting.on}: {waiting.reason}", row.remedy, "TimedOut")
+    return Failed(f"waited {patience} s for {waiting.on}: {waiting.reason}", waiting.remedy or row.remedy, "TimedOut")
 
 
 def _retry_after(verdict: Verdict, row: Row, waited: int, *, started: bool) -> int:

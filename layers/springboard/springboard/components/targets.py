@@ -25,6 +25,20 @@ if TYPE_CHECKING:
 _NAME_POLL, _FIRST, _POLL = 30, 90, 30  # seconds: for EKS to name a group, for nodes to come, for pods to come
 _ATTACHED = frozenset({"Adding", "Added", "InService"})
 _LEAVING = frozenset({"draining", "unhealthy.draining"})
+# What a health check meets that keeps a target from its traffic though its pods may be well, by the reason code of
+# DescribeTargetHealth (Elastic Load Balancing API reference, TargetHealth): where to look. A retry puts our own
+# groups' rules and health checks back.
+_RETRIED = "`springboard retry` puts Springboard's own rules and health checks back"
+_REMEDIES: Mapping[str, str] = {
+    "Target.Timeout": "let the load balancer reach the nodes' NodePorts: look at the nodes' security groups, the"
+    f" subnets' network ACLs and NetworkPolicies that somebody added; {_RETRIED}",
+    "Target.ResponseCodeMismatch": "have the application answer its health check with 200: look at"
+    f" spring.actuatorPath and at the target group's health check path; {_RETRIED}",
+    "Target.FailedHealthChecks": "have a ready pod listen behind the NodePort: `springboard why` shows what pods and"
+    f" targets say; {_RETRIED}",
+    "Target.NotInUse": "have a listener of the load balancer, in the zones of the nodes, forward to the target group;"
+    " `springboard retry` puts listeners and rules back",
+}
 
 
 @dataclass(frozen=True)
@@ -240,8 +254,14 @@ def _healthy(app: str, health: Health | None) -> Verdict:
     if healthy and healthy == every:
         return Ready()
     said = f": {'; '.join(health.reasons)}" if health.reasons else ""
-    on = "load_balancer" if staying.get("unused") else "pods"
-    return Waiting(on, f"{app}: {healthy} of {every} targets are healthy{said}")
+    on = "load_balancer" if staying.get("unused") else "targets"
+    remedy = next((_REMEDIES[code] for code in _codes(health) if code in _REMEDIES), "")
+    return Waiting(on, f"{app}: {healthy} of {every} targets are healthy{said}", remedy=remedy)
+
+
+def _codes(health: Health) -> Iterator[str]:
+    """The reason codes that are told: each reason begins with its own."""
+    return (reason.partition(" ")[0] for reason in health.reasons)
 
 
 def _groups(world: World, environment: Environment) -> list[str] | Waiting:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
 from springboard.components.table import ROWS
+from springboard.errors import AccessDeniedError, remedy_of_denial
 from springboard.flow.step import fenced
 from springboard.record import Condition, Failure, OperationKind, Phase, transition
 
@@ -25,6 +28,8 @@ PHASES: Mapping[OperationKind, Phase] = {
     OperationKind.UPGRADE: Phase.UPGRADING,
 }
 
+# How a handler's error begins: with the name of its state.
+_NAMED = re.compile(r"(?P<step>[A-Z][A-Za-z]+): (?P<said>.*)", re.DOTALL)
 # What `springboard retry` can be asked for whatever failed.
 _RETRY = "`springboard retry` goes on from what exists; `springboard delete` removes all of it"
 
@@ -95,17 +100,42 @@ def stopped(world: World, environment: Environment, failure: Failure, phase: Pha
 
 
 def failure_of(environment: Environment, error: str, cause: str) -> Failure:
-    """The step that failed, from the steps' own notes; a killed handler is a step that began and never ended."""
+    """The step that failed, from the steps' own notes; a killed handler is a step that began and never ended.
+
+    A step that could not note its error, the record itself being out of its reach, is named by the error's text.
+    """
+    noted = noted_failure(environment)
+    if noted is not None:
+        return noted
+    steps = list(environment.operation.steps.values()) if environment.operation else []
+    told = _told(cause)
+    remedy = (remedy_of_denial(told) if error == AccessDeniedError.__name__ else "") or _RETRY
+    named = _NAMED.match(told)
+    if named:
+        return Failure(named["step"], _short(f"{error}: {named['said']}"), remedy)
+    open_ = [step for step in steps if step.ended_at is None]
+    said = _short(f"{error}: {told}".strip(": "))
+    if open_ and error:
+        return Failure(max(open_, key=lambda step: step.started_at).name, said, remedy)
+    return Failure("BeginOperation" if not steps else "Operation", said, remedy)
+
+
+def noted_failure(environment: Environment) -> Failure | None:
+    """The last error that a step of the latest operation has noted; None where none has."""
     steps = list(environment.operation.steps.values()) if environment.operation else []
     noted = [step for step in steps if step.error]
-    if noted:
-        last = max(noted, key=lambda step: step.ended_at or step.started_at)
-        return Failure(last.name, last.error, last.remedy or _RETRY)
-    open_ = [step for step in steps if step.ended_at is None]
-    if open_ and error:
-        last = max(open_, key=lambda step: step.started_at)
-        return Failure(last.name, f"{error}: {_short(cause)}" if cause else error, _RETRY)
-    return Failure("BeginOperation" if not steps else "Operation", f"{error}: {_short(cause)}".strip(": "), _RETRY)
+    if not noted:
+        return None
+    last = max(noted, key=lambda step: step.ended_at or step.started_at)
+    return Failure(last.name, last.error, last.remedy or _RETRY)
+
+
+def _told(cause: str) -> str:
+    """The message of an error as Lambda gives it to Step Functions: JSON with a stack trace that nobody needs here."""
+    try:
+        return str(json.loads(cause)["errorMessage"])
+    except (ValueError, TypeError, KeyError):
+        return cause
 
 
 def _short(cause: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from springboard.flow.outcome import stopped
+from springboard.flow.outcome import noted_failure, stopped
 from springboard.record import Failure, Operation, OperationKind, OperationStatus
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def settle(world: World, uid: str, operation_id: str, now: datetime, *, ended: b
         if status is None:
             start(world, environment, held)  # the record came first, and its writer died before this
         return "running"
-    finished = _finished(held, status, environment, now)
+    how = "the machine ended" if ended else f"the execution ended as {status}"
+    finished = _finished(held, how, environment, now)
     following = _following(environment)
     if following is not None:
         if world.store.hand_over(environment, finished, following, now):
@@ -82,16 +83,16 @@ def _following(environment: Environment) -> Operation | None:
     )
 
 
-def _finished(operation: Operation, status: str, environment: Environment, now: datetime) -> Operation:
+def _finished(operation: Operation, how: str, environment: Environment, now: datetime) -> Operation:
     """The operation as it goes into its history."""
     if operation.status in {OperationStatus.SUCCEEDED, OperationStatus.FAILED}:
         return replace(operation, ended_at=now)
     if environment.intent is not None:
         return replace(operation, status=OperationStatus.CANCELLED, ended_at=now)
     open_ = [step.name for step in operation.steps.values() if step.ended_at is None]
-    failure = Failure(
+    failure = noted_failure(environment) or Failure(
         step=open_[-1] if open_ else "Operation",
-        cause=f"the execution ended as {status} before it could record an outcome",
+        cause=f"{how} before it could record an outcome",
         remedy="`springboard retry` goes on from what exists",
     )
     return replace(operation, status=OperationStatus.FAILED, ended_at=now, failure=failure)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Logger
-
+from springboard import log
 from springboard.errors import ConflictError, SpringboardError
 from springboard.flow import settle
 from springboard.record import Intent, OperationKind
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from springboard.record import Environment, Operation
     from springboard.runtime import World
 
-logger = Logger(service="springboard")
+logger = log.logger("springboard")
 
 
 def start(world: World, environment: Environment, operation: Operation) -> None:

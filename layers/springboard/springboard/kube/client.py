@@ -51,6 +51,10 @@ class Kubernetes:
         self._session, self._cluster, self._endpoint_url = session, cluster, endpoint_url
         self._bearer = ""
 
+    def close(self) -> None:
+        """End the connections."""
+        self._client.rest_client.pool_manager.clear()
+
     def get(self, path: str) -> dict[str, Any] | None:
         """One object; None if there is none."""
         try:

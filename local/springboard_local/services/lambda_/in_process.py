@@ -62,6 +62,15 @@ class Context:
         """Where the local cloud listens."""
         return self._worker.endpoint
 
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What a process keeps in its modules from one invocation to the next; it goes with the worker."""
+        return self._worker.kept
+
+    def at_end(self, close: Callable[[], None]) -> None:
+        """Have something closed that only the end of a process would close."""
+        self._worker.at_end(close)
+
 
 class _Output:
     """Stands for sys.stdout while functions run in this process: what a function's thread prints is its log's."""
@@ -126,6 +135,13 @@ class InProcessWorker:
         self.endpoint = endpoint
         self._session: Any = None
         self._clients: dict[str, Any] = {}
+        self.kept: dict[str, Any] = {}
+        self._running = threading.Lock()
+        self._closers: list[Callable[[], None]] = []
+
+    def at_end(self, close: Callable[[], None]) -> None:
+        """Called once, when the worker has died and runs nothing any more."""
+        self._closers.append(close)
 
     def client(self, service: str) -> Any:
         """A boto3 client whose calls end with the worker."""
@@ -141,6 +157,13 @@ class InProcessWorker:
 
     def invoke(self, payload: bytes, request_id: str) -> tuple[bytes, str | None]:
         """Run the handler; what it raises becomes the payload that awslambdaric would make of it."""
+        with self._running:
+            answer, error = self._invoke(payload, request_id)
+        if self.dead.is_set():
+            self._let_go()
+        return answer, error
+
+    def _invoke(self, payload: bytes, request_id: str) -> tuple[bytes, str | None]:
         self.log.forget_tail()
         self.log.start(request_id)
         begun = time.monotonic()
@@ -159,12 +182,24 @@ class InProcessWorker:
         return answer, error
 
     def kill(self) -> None:
-        """Let its next call raise WorkerKilled."""
+        """Let its next call raise WorkerKilled; one that runs nothing is gone at once."""
         self.dead.set()
+        if self._running.acquire(blocking=False):
+            self._running.release()
+            self._let_go()
 
     def close(self) -> None:
         """As kill: there is nothing to wait for."""
-        self.dead.set()
+        self.kill()
+
+    def _let_go(self) -> None:
+        """What the end of a process would close and forget."""
+        closers, self._closers = self._closers, []
+        for close in closers:
+            close()
+        self.kept.clear()
+        self._clients.clear()
+        self._session = None
 
     def _run(self, payload: bytes, request_id: str) -> tuple[bytes, str | None]:
         try:

@@ -77,7 +77,6 @@ class Runtime:
         self._pool = Pool(make, limit)
         self._events = ThreadPoolExecutor(64, "lambda-event")
         self._closed = False
-        self._models: Any = None  # botocore's loader, with what it has read
 
     def invoke(self, function: str, payload: bytes, qualifier: str | None = None) -> Invocation:
         """Run a function and wait for its answer; raises Throttled."""
@@ -262,12 +261,10 @@ class Runtime:
     def _session(self, worker: InProcessWorker, keys: Mapping[str, str]) -> Any:
         """A boto3 session for a handler in this process; a killed worker's calls raise WorkerKilled."""
         import boto3  # noqa: PLC0415 - slow, and worker processes have their own
-        from botocore.session import Session  # noqa: PLC0415
+        from botocore.session import Session as BotocoreSession  # noqa: PLC0415
 
-        inner = Session({"profile": (None, [], None, None), "config_file": (None, [], "/dev/null", None)})
-        # Service models are large, and read once for all functions.
-        self._models = self._models or inner.get_component("data_loader")
-        inner.register_component("data_loader", self._models)
+        inner = BotocoreSession({"profile": (None, [], None, None), "config_file": (None, [], "/dev/null", None)})
+        inner.register_component("data_loader", self._cloud.models)
         inner.set_credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], keys["AWS_SESSION_TOKEN"])
         inner.get_component("config_store").set_config_variable("region", worker.configuration.region)
 
@@ -278,7 +275,16 @@ class Runtime:
         # Before each attempt, and after one that has failed and might be tried again.
         inner.get_component("event_emitter").register_first("before-send", die)
         inner.get_component("event_emitter").register_first("needs-retry", die)
-        return boto3.Session(botocore_session=inner, region_name=worker.configuration.region)
+
+        class Session(boto3.Session):  # type: ignore[misc] # boto3 has no types
+            """Its clients end with the worker."""
+
+            def client(self, *arguments: Any, **options: Any) -> Any:
+                made = super().client(*arguments, **options)
+                worker.at_end(made.close)
+                return made
+
+        return Session(botocore_session=inner, region_name=worker.configuration.region)
 
 
 def find(function: str, qualifier: str | None = None) -> Configuration:
