@@ -88,19 +88,25 @@ class Laptop:
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """One signed call of the API."""
+        return self.exchange(method, path, body, {})[:2]
+
+    def exchange(
+        self, method: str, path: str, body: object, headers: Mapping[str, str]
+    ) -> tuple[int, Any, dict[str, str]]:
+        """One signed call of the API: status, document and headers of the answer."""
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"} if data else {}
-        request = AWSRequest(method, self.api + path, data=data, headers=headers)
+        sent = {**({"Content-Type": "application/json"} if data else {}), **headers}
+        request = AWSRequest(method, self.api + path, data=data, headers=sent)
         SigV4Auth(self.session.get_credentials(), "execute-api", self.environment["AWS_REGION"]).add_auth(request)
         wanted = urllib.request.Request(  # noqa: S310 - loopback
             self.api + path, data, dict(request.headers.items()), method=method
         )
         try:
             with urllib.request.urlopen(wanted, timeout=60) as answer:  # noqa: S310 - loopback
-                return answer.status, json.load(answer)
+                return answer.status, json.load(answer), dict(answer.headers)
         except urllib.error.HTTPError as error:
             with error:
-                return error.code, json.load(error)
+                return error.code, json.load(error), dict(error.headers)
 
     def log(self, group: str) -> str:
         """A log group of the stack."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from springboard_local.services import eks
+from tests.steps.flow import invariants
 from tests.steps.flow.springboard import document
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def test_f13_a_lock_that_only_the_sweep_frees_rings(springboard: Springboard, op
     springboard.clock.advance(11 * MINUTE)
     events.enable_rule(Name=rule)
     assert told(springboard, operators) == [("springboard-stale-locks", "springboard-stale-locks")]
+    invariants.check(springboard, "lost")
     springboard.clock.advance(10 * MINUTE)
     assert ringing(springboard) == set()
     springboard.delete("lost")

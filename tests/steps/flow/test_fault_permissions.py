@@ -142,10 +142,11 @@ def test_f7_triggers_the_outbox_and_the_api_that_may_not_lose_nothing(springboar
     invariants.check(springboard, name)
 
     # A problem document that names action and resource; nothing was begun.
-    rights.take("api", "dynamodb:TransactWriteItems")
+    rights.take("api", "dynamodb:PutItem")
     springboard.forget_calls()
     refused = springboard.send(again(name, 1))
     assert refused.status == 500, refused
+    assert "dynamodb:PutItem" in str(refused.document), refused.document
     rights.give_back("api")
     invariants.check(springboard, name)
 

@@ -1,0 +1,123 @@
+"""Functions that die around their mutating calls, as processes that really end: a sample of the kill sweep (F4)."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import urllib.request
+from typing import TYPE_CHECKING, Any, override
+
+import pytest
+
+from tests.steps.flow import invariants, kills, stack
+from tests.steps.flow.inventory import inventory
+from tests.steps.flow.springboard import OWN, Reply, Springboard, document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.flows.conftest import Laptop
+
+pytestmark = [pytest.mark.flow, pytest.mark.sweep, pytest.mark.timeout(600)]
+
+SEED = int(os.environ.get("SPRINGBOARD_SEED", "17"))
+CASES = 4
+DEEPEST = 4  # most functions change something at least so often
+
+
+class Person(Springboard):
+    """The stack as a person at a laptop has it: over HTTP, with everything in processes of its own."""
+
+    def __init__(self, laptop: Laptop) -> None:
+        self.laptop = laptop
+        [deployed] = laptop.client("cloudformation").describe_stacks(StackName=stack.STACK)["Stacks"]
+        self.outputs = {each["OutputKey"]: each["OutputValue"] for each in deployed["Outputs"]}
+        found = laptop.client("lambda").get_paginator("list_functions").paginate()
+        names = [each["FunctionName"] for page in found for each in page["Functions"]]
+        self.functions = frozenset(name for name in names if name.startswith(f"{stack.STACK}-"))
+        self._mark = 0
+
+    @override
+    def client(self, service: str) -> Any:
+        return self.laptop.client(service)
+
+    @override
+    def call(self, method: str, path: str, body: object = None, **headers: str) -> Reply:
+        status, answer, sent = self.laptop.exchange(method, path, body, headers)
+        return Reply(status, sent, answer)
+
+    @override
+    def forget_calls(self) -> None:
+        self._mark = int(self.laptop.local("calls?limit=1")[-1]["number"])
+
+    @override
+    def mutating(self) -> list[str]:
+        made = self.laptop.local(f"calls?after={self._mark}&mutating=true&internal=false")
+        role = f"assumed-role/{stack.STACK}-"
+        return [
+            f"{each['service']}:{each['operation']}"
+            for each in made
+            if role in each["principal"] and each["service"] not in OWN
+        ]
+
+    def admin(self, method: str, path: str, body: object = None) -> Any:
+        """Ask the local cloud itself."""
+        url = f"{self.laptop.environment['AWS_ENDPOINT_URL']}/_local/{path}"
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(urllib.request.Request(url, data, method=method), timeout=30) as answer:  # noqa: S310 - loopback
+            return json.load(answer)
+
+    def wait(self, name: str, what: str) -> None:
+        """As a person waits; a failure is told."""
+        ended = self.laptop.run("springboard", "wait", name, f"--for={what}", "--timeout", "160s")
+        assert ended.code == 0, ended.out + ended.err
+
+
+def insist(ask: Callable[[], Reply]) -> Reply:
+    """Ask until the API's own function has lived long enough to answer."""
+    for _ in range(4):
+        reply = ask()
+        if reply.status < 500:
+            return reply
+    raise AssertionError(reply)
+
+
+def arm(person: Person, moment: str, number: int) -> None:
+    """Let each function's process end around one of its mutating calls."""
+    for function in person.functions:
+        rule = {"service": "*", "kind": moment, "principal": f"*/{function}", "mutating": True}
+        person.admin("POST", "faults", {**rule, "skip": number, "times": 1})
+
+
+def ends(person: Person) -> int:
+    """How many processes have been killed of those that were to be; nobody dies any more."""
+    struck = sum(int(each["struck"]) for each in person.admin("GET", "faults"))
+    person.admin("DELETE", "faults")
+    return struck
+
+
+@pytest.mark.parametrize("case", range(CASES))
+def test_f4_a_life_in_real_workers_that_are_killed(laptop: Laptop, case: int) -> None:
+    """Create and delete; SPRINGBOARD_SEED chooses other ones."""
+    chance = random.Random(SEED + case)  # noqa: S311 - a sample, not a secret
+    moment, number = kills.MOMENTS[case % 2], chance.randrange(DEEPEST)
+    print(f"SPRINGBOARD_SEED={SEED}: {moment} of each function's call {number}")  # noqa: T201 - shown where it fails
+    person, name = Person(laptop), f"killed-{case}"
+    before = inventory(person.client)
+    exits = laptop.log("operations").count("signal: killed")
+
+    arm(person, moment, number)
+    assert insist(lambda: person.send(document(name))).status == 202
+    person.wait(name, "condition=Ready")
+    assert ends(person) >= DEEPEST
+    invariants.check(person, name)
+    invariants.unchanged(person, document(name))
+
+    arm(person, moment, number)
+    assert insist(lambda: person.call("DELETE", f"/environments/{name}")).status in {202, 404}
+    person.wait(name, "delete")
+    assert ends(person) >= DEEPEST
+    assert laptop.log("operations").count("signal: killed") > exits
+    person.admin("POST", "clock", {"advance": 900})  # network interfaces of a load balancer linger
+    invariants.nothing_left(person, name, before)
