@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tests.template import source
-from tests.template.template_lint import FUNCTION, Template
+from tests.template.template_lint import FUNCTION, Template, arn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +42,8 @@ def _roles(template: Template) -> Iterator[str]:
             yield f"{user['Properties']['Description']} (`{user['Properties']['Handler']}`).\n"
         else:
             yield f"For {', '.join(f'`{service}`' for each in trusted for service in each.services)}.\n"
-        for arn in template.of("AWS::IAM::Role")[role].get("ManagedPolicyArns", ()):
-            yield f"- AWS's managed policy `{_short(arn).rpartition('/')[2]}`"
+        for managed in template.of("AWS::IAM::Role")[role].get("ManagedPolicyArns", ()):
+            yield f"- AWS's managed policy `{_short(managed).rpartition('/')[2]}`"
         yield from (_line(each) for each in granted)
         yield ""
 
@@ -71,7 +71,8 @@ def _several(value: Any) -> list[Any]:
 def _short(value: Any) -> str:
     """An ARN without what is the same everywhere; a reference as {Name}."""
     match value:
-        case {"Fn::Sub": str(text)}:
+        case {"Fn::Sub": _}:
+            text = arn(value)
             own = r"(?:\$\{AWS::\w+\})?"
             text = re.sub(rf"^arn:{own}:([a-z0-9-]+):{own}:{own}:", r"\1:", text)
             return re.sub(r"\$\{([\w:.]+)\}", r"{\1}", text)

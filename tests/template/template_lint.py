@@ -125,12 +125,50 @@ def no_action_is_a_wildcard(template: Template) -> Findings:
             yield f"{statement} says what it does not allow"
 
 
+# Conditions under which a wide resource is nobody's but the stack's: its owner tag, or its network.
+_OURS = {"aws:ResourceTag/springboard:stack", "aws:RequestTag/springboard:stack", "ec2:Vpc"}
+# How what is the stack's own, or its operators', begins.
+_OWN = ("${Prefix}-", "/${ScheduleGroup}/", "${AppRolePath}", ".Arn}", ".StreamArn}")
+
+
 def every_wide_resource_is_explained(template: Template) -> Findings:
-    """Resource * has a comment above it that says why. In a key's policy it means that key."""
+    """What reaches beyond the stack's names and tags has a comment above it that says why.
+
+    In a key's policy * means that key.
+    """
     for statement in template.statements:
-        wide = "*" in _several(statement.body.get("Resource")) and statement.type != "AWS::KMS::Key"
-        if wide and " " not in statement.comment:
-            yield f"{statement} is for every resource, and no comment says why"
+        if statement.type == "AWS::KMS::Key" or statement.condition_keys & _OURS or " " in statement.comment:
+            continue
+        for place in _several(statement.body.get("Resource")):
+            if place == "*":
+                yield f"{statement} is for every resource, and no comment says why"
+            elif _is_wide(arn(place)):
+                yield f"{statement} reaches {arn(place)}, and no comment says why"
+
+
+def _is_wide(text: str) -> bool:
+    """Whether an ARN has a star with nothing of ours before it."""
+    before, star, _ = text.partition("*")
+    return bool(star) and not any(own in before for own in _OWN)
+
+
+def arn(place: Any) -> str:
+    """A resource of a statement as text, its variables as ${…}; of a choice all that may be chosen."""
+    match place:
+        case {"Fn::Sub": [str(text), dict(given)]}:
+            for name, value in given.items():
+                text = text.replace(f"${{{name}}}", arn(value))
+            return text
+        case {"Fn::Sub": str(text)} | str(text):
+            return text
+        case {"Fn::If": [_, yes, no]}:
+            return f"{arn(yes)} or {arn(no)}"
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"${{{name}.{attribute}}}"
+        case {"Ref": name}:
+            return f"${{{name}}}"
+        case _:
+            return str(place)
 
 
 def permissions_take_effect(template: Template) -> Findings:
@@ -169,8 +207,7 @@ def types(action: str) -> set[str] | None:
 
 def _kind(place: Any) -> str | None:
     """Service and first word of an ARN's resource part; None where it is not written out, as in !GetAtt Table.Arn."""
-    text = place.get("Fn::Sub", "") if isinstance(place, dict) else str(place)
-    text = re.sub(r"\$\{(AWS::)?(Partition|Region|Account|AccountId)\}", "", text.replace("${AppRolePath}", "/"))
+    text = re.sub(r"\$\{(AWS::)?(Partition|Region|Account|AccountId)\}", "", arn(place).replace("${AppRolePath}", "/"))
     found = re.match(r"arn:(?:aws)?:([\w-]+):[^:]*:[^:]*:([\w-]+)", text)
     return f"{found.group(1)}:{found.group(2)}" if found else None
 

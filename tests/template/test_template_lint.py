@@ -24,8 +24,23 @@ FAULTS = {
         "every_wide_resource_is_explained",
     ),
     "a narrow resource made wide": (
-        'Resource: !Sub "arn:${AWS::Partition}:route53:::change/*"',
+        'Resource: !Sub "arn:${AWS::Partition}:cloudwatch::${AWS::AccountId}:dashboard/${Prefix}-*"',
         'Resource: "*"',
+        "every_wide_resource_is_explained",
+    ),
+    "a name without the stack's prefix": (
+        "alarm:${Prefix}-*",
+        "alarm:*",
+        "every_wide_resource_is_explained",
+    ),
+    "an owner tag left out": (
+        '"ec2:CreateAction": CreateSecurityGroup, "aws:RequestTag/springboard:stack": !Ref AWS::StackName',
+        '"ec2:CreateAction": CreateSecurityGroup',
+        "every_wide_resource_is_explained",
+    ),
+    "a choice that may be everything": (
+        "              # Without a zone of the stack's, any may hold an environment's hosts\n",
+        "",
         "every_wide_resource_is_explained",
     ),
     "an action that does not exist": (

@@ -87,13 +87,6 @@ def test_every_parameter_and_output_is_explained() -> None:
         assert f"`{name}`" in text
 
 
-def test_every_function_is_in_the_threat_model() -> None:
-    text = page("guide/security.md")
-    for name, resource in template()["Resources"].items():
-        if resource["Type"] == "AWS::Serverless::Function":
-            assert name.removesuffix("Function") in text
-
-
 def test_every_state_is_drawn() -> None:
     text = page("reference/architecture.md")
     for machine in ("provision", "teardown"):

@@ -369,6 +369,11 @@ def _zone(
     given = spec.ingress.hosted_zone_id or world.site.hosted_zone_id
     place = "spec.ingress.hostedZoneId"
     if given:
+        if world.site.hosted_zone_id not in {"", given} and not world.site.any_zone:
+            mine = world.site.hosted_zone_id
+            remedy = f"leave it out, or name {mine}; the stack's operator can open all zones by its parameter DnsZones"
+            found.wrong(place, f"the stack may write to the hosted zone {mine} alone", remedy, given)
+            return None
         zone = world.route53.zone(given)
         if zone is None:
             found.wrong(

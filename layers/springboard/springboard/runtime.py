@@ -116,6 +116,7 @@ class Settings:
             allowed_registries=several("ALLOWED_REGISTRIES"),
             ownership=environ.get("SPRINGBOARD_OWNERSHIP", "role"),
             stack_name=need("STACK"),
+            any_zone=environ.get("SPRINGBOARD_DNS_ZONES", "given") == "any",
         )
         settings = cls(
             site=site,

@@ -37,3 +37,4 @@ class Site:
     allowed_registries: tuple[str, ...] = ()  # beside this account's ECR; globs over registry/repository
     ownership: str = "role"  # or "shared"
     stack_name: str = "springboard"
+    any_zone: bool = False  # whether a spec may name another hosted zone than the stack's

@@ -199,7 +199,20 @@ def test_wrong_parts_are_not_judged(world: FakeWorld) -> None:
     assert asked == []
 
 
-def test_an_update_stays_in_the_zone_that_holds_its_records(world: FakeWorld) -> None:
+def test_a_stack_with_a_zone_writes_to_no_other() -> None:
+    """Its functions' roles could not: said at once, not by a step that IAM refuses."""
+    ingress = {"hostedZoneId": "Z9"}
+    (error,) = refused(FakeWorld(), ingress=ingress)
+    assert (error.field, error.value) == ("spec.ingress.hostedZoneId", "Z9")
+    assert error.message == "the stack may write to the hosted zone Z0DEV alone"
+    assert "DnsZones" in error.remedy
+    assert admit(FakeWorld(), ingress={"hostedZoneId": "Z0DEV"})
+    (error,) = refused(FakeWorld(any_zone=True), ingress=ingress)
+    assert "no such hosted zone" in error.message
+
+
+def test_an_update_stays_in_the_zone_that_holds_its_records() -> None:
+    world = FakeWorld(any_zone=True)
     made = admit(world).environment
     world.zones.append(Zone("Z9", "example.org", private=False))
     raw = document(apps=[{"image": IMAGE, "host": "shop.example.org"}], ingress={"hostedZoneId": "Z9"})

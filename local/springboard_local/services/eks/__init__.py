@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from springboard_local.services import autoscaling
-from springboard_local.services.eks import responses
+from springboard_local.services import autoscaling, iam
+from springboard_local.services.eks import responses, updates
 from springboard_local.services.eks.faults import LifecycleFault, afflict, relieve
 from springboard_local.services.eks.nodes import Follower
 from springboard_local.services.eks.state import Eks
@@ -36,6 +36,7 @@ def install(cloud: Cloud) -> None:
     close(cloud)
     _begin(cloud)
     responses.register(_eks)
+    iam.tags_of("eks", lambda arn: updates.tags_of(_eks(), arn))
 
 
 def _begin(cloud: Cloud) -> None:
@@ -60,6 +61,11 @@ def control_plane(cluster_name: str) -> ControlPlane | None:
     """The control plane of a cluster that is, or was, ACTIVE; None for any other."""
     cluster = _Present.eks.clusters.get(cluster_name) if _Present.eks else None
     return cluster.plane if cluster and "endpoint" in cluster.fields else None
+
+
+def existing_arn(named: str) -> str:
+    """The ARN of a node group, add-on or access entry that is named with a star for the uuid in it, if there is one."""
+    return updates.existing_arn(_Present.eks, named) if _Present.eks else named
 
 
 def node_of_instance(instance_id: str) -> tuple[str, str] | None:

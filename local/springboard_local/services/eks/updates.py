@@ -433,6 +433,27 @@ def _tagged(eks: Eks, arn: str) -> Fields:
     raise not_found(f"No resource found for ARN: {arn}")
 
 
+def existing_arn(eks: Eks, named: str) -> str:
+    """The ARN that `named` stands for, a star in place of the uuid that EKS has given; `named` itself without one."""
+    start = named.removesuffix("*")
+    found = (
+        str(fields[key])
+        for cluster in list(eks.clusters.values())
+        for fields, key in _taggable(cluster)
+        if str(fields[key]).startswith(start) and "/" not in str(fields[key])[len(start) :]
+    )
+    return next(found, named)
+
+
+def tags_of(eks: Eks, arn: str) -> dict[str, str] | None:
+    """The tags on what has that ARN; None where nothing has."""
+    for cluster in list(eks.clusters.values()):
+        for fields, key in _taggable(cluster):
+            if fields[key] == arn:
+                return dict(fields["tags"])
+    return None
+
+
 def _taggable(cluster: Cluster) -> list[tuple[Fields, str]]:
     return [
         (cluster.fields, "arn"),

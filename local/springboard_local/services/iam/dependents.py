@@ -135,7 +135,16 @@ def _run_instances(call: Call) -> Iterator[Question]:
     identifier = template.get("id") or _template_id(call.region, str(template.get("name") or ""))
     yield Question("ec2:RunInstances", f"{prefix}:launch-template/{identifier or '*'}")
     for subnet in call.parameters.get("subnets") or ():
-        yield Question("ec2:RunInstances", ec2_arn(call.region, str(subnet)))
+        arn = ec2_arn(call.region, str(subnet))
+        yield Question("ec2:RunInstances", arn, {"ec2:vpc": (_vpc_arn(call.region, str(subnet)),)})
+
+
+def _vpc_arn(region: str, subnet: str) -> str:
+    from moto.ec2.models import ec2_backends  # noqa: PLC0415 - seconds to import
+
+    by_zone = ec2_backends[ACCOUNT][region].subnets
+    vpc = next((subnets[subnet].vpc_id for subnets in by_zone.values() if subnet in subnets), "*")
+    return f"arn:aws:ec2:{region}:{ACCOUNT}:vpc/{vpc}"
 
 
 def _template_id(region: str, name: str) -> str:

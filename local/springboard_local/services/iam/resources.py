@@ -430,9 +430,16 @@ def _eks(shape: str, *names: str) -> Namer:
     def named(call: Call) -> list[str]:
         p = call.parameters
         values = [str(p.get(name) or "") for name in names]
-        return [_arn(call, "eks", shape.format(*values))] if all(values) else []
+        return [_existing(_arn(call, "eks", shape.format(*values)))] if all(values) else []
 
     return named
+
+
+def _existing(arn: str) -> str:
+    """Of what is there EKS looks up the uuid before it asks IAM, and with it the tags."""
+    from springboard_local.services import eks  # noqa: PLC0415 - it is installed after this module
+
+    return eks.existing_arn(arn) if arn.endswith("*") else arn
 
 
 def _cluster(call: Call) -> list[str]:
@@ -448,7 +455,7 @@ def access_entry(region: str, cluster: str, principal: str) -> str:
 
 def _access_entry(call: Call) -> list[str]:
     principal, cluster = call.parameters.get("principalArn"), call.parameters.get("clusterName")
-    return [access_entry(call.region, str(cluster), str(principal))] if principal and cluster else []
+    return [_existing(access_entry(call.region, str(cluster), str(principal)))] if principal and cluster else []
 
 
 def _hosted_zone(call: Call) -> list[str]:

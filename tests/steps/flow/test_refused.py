@@ -1,0 +1,635 @@
+"""What is somebody else's IAM itself refuses: asked with the session of the function's own role, past our code.
+
+Each case makes the same thing several times: the stack's own, on which the call is allowed, and somebody else's, on
+which it is not. `NAMESAKE` has our prefix in its name and not our tag; it tells a role that goes by the owner tag
+from one that goes by names.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from springboard.naming import STACK_TAG
+from springboard_local.cloud import ACCOUNT, REGION
+from tests.steps.flow import stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.steps.flow.springboard import Springboard
+
+pytestmark = pytest.mark.slow
+
+DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"}
+TRUST = (
+    '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",'
+    ' "Principal": {"Service": "ec2.amazonaws.com"}}]}'
+)
+
+
+@dataclass(frozen=True)
+class Whose:
+    """An owner: how the names of what it has begin, and the stack that its tags name."""
+
+    prefix: str
+    stack: str = ""
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {STACK_TAG: self.stack} if self.stack else {"team": "billing"}
+
+    @property
+    def pairs(self) -> list[dict[str, str]]:
+        return [{"Key": key, "Value": value} for key, value in self.tags.items()]
+
+
+OURS = Whose(f"{stack.STACK}-", stack.STACK)
+NAMESAKE = Whose(f"{stack.STACK}-")
+ANOTHER_STACK = Whose("staging-", "staging")
+SOMEBODY = Whose("billing-")
+OTHERS = (SOMEBODY, ANOTHER_STACK)
+ALL = (*OTHERS, NAMESAKE)
+
+
+class Account:
+    """The account with the stack in it, its administrator, and the sessions of the functions' roles."""
+
+    def __init__(self, springboard: Springboard) -> None:
+        self.springboard = springboard
+        self.roles = {
+            each["LogicalResourceId"]: each["PhysicalResourceId"]
+            for each in self.client("cloudformation").describe_stack_resources(StackName=stack.STACK)["StackResources"]
+            if each["ResourceType"] == "AWS::IAM::Role"
+        }
+        self._numbers = itertools.count(1)
+        self._clusters: dict[Whose, str] = {}
+
+    def client(self, service: str) -> Any:
+        return self.springboard.client(service)
+
+    def acting(self, role: str, service: str) -> Any:
+        """A client with the session of a role of the stack."""
+        return self.springboard.cloud.client(service, f"arn:aws:iam::{ACCOUNT}:role/{self.roles[role]}")
+
+    def name(self, whose: Whose) -> str:
+        return f"{whose.prefix}x{next(self._numbers)}"
+
+    # What there is of everybody's
+
+    @property
+    def vpc(self) -> str:
+        return self.springboard.outputs["VpcId"]
+
+    def subnets(self) -> list[str]:
+        """One per zone."""
+        found = self.client("ec2").describe_subnets(Filters=[{"Name": "vpc-id", "Values": [self.vpc]}])["Subnets"]
+        return sorted({each["AvailabilityZone"]: each["SubnetId"] for each in found}.values())
+
+    def group(self, whose: Whose) -> str:
+        made = self.client("ec2").create_security_group(
+            GroupName=self.name(whose),
+            Description="d",
+            VpcId=self.vpc,
+            TagSpecifications=[{"ResourceType": "security-group", "Tags": whose.pairs}],
+        )
+        return str(made["GroupId"])
+
+    def launch_template(self, whose: Whose) -> str:
+        name = self.name(whose)
+        self.client("ec2").create_launch_template(
+            LaunchTemplateName=name,
+            LaunchTemplateData={"InstanceType": "m7i.large"},
+            TagSpecifications=[{"ResourceType": "launch-template", "Tags": whose.pairs}],
+        )
+        return name
+
+    def target_group(self, whose: Whose) -> str:
+        made = self.client("elbv2").create_target_group(
+            Name=self.name(whose), Protocol="HTTP", Port=30000, VpcId=self.vpc, Tags=whose.pairs
+        )
+        return str(made["TargetGroups"][0]["TargetGroupArn"])
+
+    def load_balancer(self, whose: Whose) -> str:
+        made = self.client("elbv2").create_load_balancer(
+            Name=self.name(whose), Subnets=self.subnets(), Scheme="internal", Tags=whose.pairs
+        )
+        return str(made["LoadBalancers"][0]["LoadBalancerArn"])
+
+    def listener(self, whose: Whose) -> str:
+        made = self.client("elbv2").create_listener(
+            LoadBalancerArn=self.load_balancer(whose),
+            Protocol="HTTP",
+            Port=80,
+            DefaultActions=[NOT_FOUND],
+            Tags=whose.pairs,
+        )
+        return str(made["Listeners"][0]["ListenerArn"])
+
+    def rule(self, whose: Whose) -> str:
+        made = self.client("elbv2").create_rule(
+            ListenerArn=self.listener(whose), Priority=1, Conditions=[HOST], Actions=[NOT_FOUND], Tags=whose.pairs
+        )
+        return str(made["Rules"][0]["RuleArn"])
+
+    def certificate(self, whose: Whose) -> str:
+        domain = f"{self.name(whose)}.{stack.BASE_DOMAIN}"
+        made = self.client("acm").request_certificate(DomainName=domain, ValidationMethod="DNS", Tags=whose.pairs)
+        return str(made["CertificateArn"])
+
+    def alarm(self, whose: Whose) -> str:
+        name = self.name(whose)
+        self.client("cloudwatch").put_metric_alarm(AlarmName=name, Tags=whose.pairs, **ALARM)
+        return name
+
+    def dashboard(self, whose: Whose) -> str:
+        name = self.name(whose)
+        self.client("cloudwatch").put_dashboard(DashboardName=name, DashboardBody='{"widgets": []}')
+        return name
+
+    def log_group(self, whose: Whose) -> str:
+        name = f"/aws/eks/{self.name(whose)}/cluster"
+        self.client("logs").create_log_group(logGroupName=name)
+        return name
+
+    def schedule(self, whose: Whose) -> dict[str, str]:
+        scheduler = self.client("scheduler")
+        group = stack.STACK if whose in {OURS, NAMESAKE} else whose.prefix.rstrip("-")
+        if group not in {each["Name"] for each in scheduler.list_schedule_groups()["ScheduleGroups"]}:
+            scheduler.create_schedule_group(Name=group)
+        named = {"GroupName": group, "Name": self.name(whose)}
+        scheduler.create_schedule(**named, **SCHEDULE, Target=self.target())
+        return named
+
+    def target(self) -> dict[str, str]:
+        return {
+            "Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{stack.STACK}-ttl-reached",
+            "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/{self.roles['ScheduleRole']}",
+        }
+
+    def cluster(self, whose: Whose) -> str:
+        """One per owner, ACTIVE."""
+        if whose not in self._clusters:
+            name = self._clusters[whose] = self.name(whose)
+            eks = self.client("eks")
+            eks.create_cluster(
+                name=name,
+                roleArn=f"arn:aws:iam::{ACCOUNT}:role/{self.roles['ClusterRole']}",
+                resourcesVpcConfig={"subnetIds": self.subnets()},
+                accessConfig={"authenticationMode": "API"},
+                tags=whose.tags,
+            )
+            self.springboard.until(lambda: eks.describe_cluster(name=name)["cluster"]["status"] == "ACTIVE")
+        return self._clusters[whose]
+
+    def node_group(self, whose: Whose) -> dict[str, str]:
+        made = {"clusterName": self.cluster(whose), "nodegroupName": self.name(whose)}
+        self.client("eks").create_nodegroup(
+            **made,
+            subnets=self.subnets(),
+            nodeRole=f"arn:aws:iam::{ACCOUNT}:role/{self.roles['NodeRole']}",
+            tags=whose.tags,
+        )
+        return made
+
+    def addon(self, whose: Whose) -> dict[str, str]:
+        """One of a name for each cluster, that is to say for each case."""
+        eks, cluster = self.client("eks"), self.cluster(whose)
+        there = eks.list_addons(clusterName=cluster)["addons"]
+        name = next(each for each in ("kube-proxy", "vpc-cni", "coredns") if each not in there)
+        eks.create_addon(clusterName=cluster, addonName=name, tags=whose.tags)
+        return {"clusterName": cluster, "addonName": name}
+
+    def access_entry(self, whose: Whose) -> dict[str, str]:
+        role = self.client("iam").create_role(RoleName=self.name(whose), AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+        made = {"clusterName": self.cluster(whose), "principalArn": role}
+        self.client("eks").create_access_entry(**made, tags=whose.tags)
+        return made
+
+    def pod_identity(self, whose: Whose) -> dict[str, str]:
+        role = self.client("iam").create_role(
+            RoleName=self.name(whose),
+            Path="/springboard-apps/",
+            AssumeRolePolicyDocument=TRUST.replace("ec2", "pods.eks").replace(
+                '"sts:AssumeRole"', '["sts:AssumeRole", "sts:TagSession"]'
+            ),
+        )["Role"]["Arn"]
+        cluster = self.cluster(whose)
+        made = self.client("eks").create_pod_identity_association(
+            clusterName=cluster, namespace="shop", serviceAccount=self.name(whose), roleArn=role, tags=whose.tags
+        )
+        return {"clusterName": cluster, "associationId": made["association"]["associationId"]}
+
+    def scaling_group(self, whose: Whose) -> str:
+        """As EKS makes it for a node group of that owner's cluster."""
+        name = f"eks-{self.name(whose)}"
+        self.client("autoscaling").create_auto_scaling_group(
+            AutoScalingGroupName=name,
+            MinSize=0,
+            MaxSize=0,
+            LaunchTemplate={"LaunchTemplateName": self.launch_template(whose), "Version": "$Latest"},
+            VPCZoneIdentifier=",".join(self.subnets()),
+            Tags=[{"Key": "eks:cluster-name", "Value": self.name(whose), "PropagateAtLaunch": True}],
+        )
+        return name
+
+    def zone(self) -> str:
+        """The zone of the applications' names."""
+        zones = self.client("route53").list_hosted_zones_by_name(DNSName=stack.BASE_DOMAIN)["HostedZones"]
+        return str(zones[0]["Id"]).rpartition("/")[2]
+
+
+NOT_FOUND = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
+HOST = {"Field": "host-header", "HostHeaderConfig": {"Values": ["shop.dev.example.com"]}}
+PERMISSION = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
+EGRESS = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+ALARM: dict[str, Any] = {
+    "MetricName": "m",
+    "Namespace": "n",
+    "Statistic": "Sum",
+    "Period": 60,
+    "EvaluationPeriods": 1,
+    "Threshold": 1.0,
+    "ComparisonOperator": "GreaterThanThreshold",
+}
+SCHEDULE: dict[str, Any] = {"ScheduleExpression": "rate(1 day)", "FlexibleTimeWindow": {"Mode": "OFF"}}
+POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+
+
+def record(account: Account, kind: str, name: str, value: str) -> dict[str, Any]:
+    made = {"Name": name, "Type": kind, "TTL": 60, "ResourceRecords": [{"Value": value}]}
+    changes = [{"Action": "UPSERT", "ResourceRecordSet": made}]
+    return {"HostedZoneId": account.zone(), "ChangeBatch": {"Changes": changes}}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call of a role, and who else's it has to be refused on."""
+
+    role: str
+    call: str  # eks.delete_cluster
+    parameters: Callable[[Account, Whose], dict[str, Any]]
+    others: tuple[Whose, ...] = ALL
+
+    def __str__(self) -> str:
+        return f"{self.role}-{self.call}"
+
+
+CASES = (
+    # Nothing but the name tells whose a schedule, a dashboard or a log group is: those carry no tags, or lose them
+    # when EKS makes the group again.
+    Case("SchedulesFunctionRole", "scheduler.delete_schedule", lambda a, w: a.schedule(w), OTHERS),
+    Case(
+        "SchedulesFunctionRole",
+        "scheduler.update_schedule",
+        lambda a, w: {**a.schedule(w), **SCHEDULE, "Target": a.target()},
+        OTHERS,
+    ),
+    Case("FirewallFunctionRole", "ec2.delete_security_group", lambda a, w: {"GroupId": a.group(w)}),
+    *(
+        Case(
+            "FirewallFunctionRole",
+            f"ec2.{verb}_security_group_{way}",
+            lambda a, w, rule=rule: {"GroupId": a.group(w), "IpPermissions": [rule]},  # type: ignore[misc]
+        )
+        for verb, way, rule in (
+            ("authorize", "ingress", PERMISSION),
+            ("authorize", "egress", PERMISSION),
+            ("revoke", "egress", EGRESS),
+        )
+    ),
+    Case(
+        "FirewallFunctionRole",
+        "ec2.revoke_security_group_ingress",
+        lambda a, w: {"GroupId": opened(a, w), "IpPermissions": [PERMISSION]},
+    ),
+    Case("TargetGroupsFunctionRole", "elbv2.delete_target_group", lambda a, w: {"TargetGroupArn": a.target_group(w)}),
+    Case(
+        "TargetGroupsFunctionRole",
+        "elbv2.modify_target_group",
+        lambda a, w: {"TargetGroupArn": a.target_group(w), "HealthCheckPath": "/"},
+    ),
+    Case(
+        "TargetGroupsFunctionRole",
+        "elbv2.modify_target_group_attributes",
+        lambda a, w: {
+            "TargetGroupArn": a.target_group(w),
+            "Attributes": [{"Key": "deregistration_delay.timeout_seconds", "Value": "1"}],
+        },
+    ),
+    Case("CertificateFunctionRole", "acm.delete_certificate", lambda a, w: {"CertificateArn": a.certificate(w)}),
+    Case(
+        "LoadBalancerFunctionRole",
+        "elbv2.delete_load_balancer",
+        lambda a, w: {"LoadBalancerArn": a.load_balancer(w)},
+    ),
+    Case(
+        "LoadBalancerFunctionRole",
+        "elbv2.set_security_groups",
+        lambda a, w: {"LoadBalancerArn": a.load_balancer(w), "SecurityGroups": [a.group(w)]},
+    ),
+    Case(
+        "LoadBalancerFunctionRole",
+        "elbv2.modify_load_balancer_attributes",
+        lambda a, w: {
+            "LoadBalancerArn": a.load_balancer(w),
+            "Attributes": [{"Key": "idle_timeout.timeout_seconds", "Value": "61"}],
+        },
+    ),
+    Case(
+        "LoadBalancerFunctionRole",
+        "elbv2.create_listener",
+        lambda a, w: {
+            "LoadBalancerArn": a.load_balancer(w),
+            "Protocol": "HTTP",
+            "Port": 80,
+            "DefaultActions": [NOT_FOUND],
+        },
+    ),
+    Case(
+        "LoadBalancerFunctionRole",
+        "elbv2.modify_listener",
+        lambda a, w: {"ListenerArn": a.listener(w), "DefaultActions": [NOT_FOUND]},
+    ),
+    Case(
+        "LoadBalancerFunctionRole",
+        "elbv2.create_rule",
+        lambda a, w: {"ListenerArn": a.listener(w), "Priority": 9, "Conditions": [HOST], "Actions": [NOT_FOUND]},
+    ),
+    Case(
+        "LoadBalancerFunctionRole",
+        "elbv2.modify_rule",
+        lambda a, w: {"RuleArn": a.rule(w), "Conditions": [HOST], "Actions": [NOT_FOUND]},
+    ),
+    Case("LoadBalancerFunctionRole", "elbv2.delete_rule", lambda a, w: {"RuleArn": a.rule(w)}),
+    Case("AlarmsFunctionRole", "cloudwatch.delete_alarms", lambda a, w: {"AlarmNames": [a.alarm(w)]}),
+    Case("AlarmsFunctionRole", "cloudwatch.put_metric_alarm", lambda a, w: {"AlarmName": a.alarm(w), **ALARM}, OTHERS),
+    Case(
+        "AlarmsFunctionRole",
+        "cloudwatch.delete_dashboards",
+        lambda a, w: {"DashboardNames": [a.dashboard(w)]},
+        OTHERS,
+    ),
+    Case("ClusterFunctionRole", "eks.delete_cluster", lambda a, w: {"name": occupied(a, w)}),
+    Case(
+        "ClusterFunctionRole",
+        "eks.update_cluster_config",
+        lambda a, w: {"name": a.cluster(w), "deletionProtection": False},
+    ),
+    Case("ClusterFunctionRole", "logs.delete_log_group", lambda a, w: {"logGroupName": a.log_group(w)}, OTHERS),
+    Case(
+        "ClusterFunctionRole",
+        "logs.put_retention_policy",
+        lambda a, w: {"logGroupName": a.log_group(w), "retentionInDays": 1},
+        OTHERS,
+    ),
+    Case("AccessFunctionRole", "eks.delete_access_entry", lambda a, w: a.access_entry(w)),
+    Case(
+        "AccessFunctionRole",
+        "eks.update_access_entry",
+        lambda a, w: {**a.access_entry(w), "kubernetesGroups": ["admins"]},
+    ),
+    Case(
+        "AccessFunctionRole",
+        "eks.associate_access_policy",
+        lambda a, w: {**a.access_entry(w), "policyArn": POLICY, "accessScope": {"type": "cluster"}},
+    ),
+    Case(
+        "AccessFunctionRole",
+        "eks.create_access_entry",
+        lambda a, w: {**a.access_entry(w), "principalArn": f"arn:aws:iam::{ACCOUNT}:role/{a.roles['CniRole']}"},
+    ),
+    Case("AddonsFunctionRole", "eks.delete_addon", lambda a, w: a.addon(w)),
+    Case(
+        "AddonsFunctionRole",
+        "eks.update_addon",
+        lambda a, w: {**a.addon(w), "resolveConflicts": "PRESERVE"},
+    ),
+    Case("NodeGroupsFunctionRole", "eks.delete_nodegroup", lambda a, w: a.node_group(w)),
+    Case(
+        "NodeGroupsFunctionRole",
+        "eks.update_nodegroup_config",
+        lambda a, w: {**a.node_group(w), "labels": {"addOrUpdateLabels": {"a": "b"}}},
+    ),
+    Case(
+        "NodeGroupsFunctionRole",
+        "ec2.delete_launch_template",
+        lambda a, w: {"LaunchTemplateName": a.launch_template(w)},
+    ),
+    Case(
+        "NodeGroupsFunctionRole",
+        "ec2.create_launch_template_version",
+        lambda a, w: {"LaunchTemplateName": a.launch_template(w), "LaunchTemplateData": {"InstanceType": "m7i.large"}},
+    ),
+    Case("WorkloadFunctionRole", "eks.delete_pod_identity_association", lambda a, w: a.pod_identity(w)),
+    Case(
+        "TargetsFunctionRole",
+        "autoscaling.attach_traffic_sources",
+        lambda a, w: {"AutoScalingGroupName": a.scaling_group(w), **sources(a)},
+        OTHERS,
+    ),
+    Case(
+        "TargetsFunctionRole",
+        "autoscaling.detach_traffic_sources",
+        lambda a, w: {"AutoScalingGroupName": a.scaling_group(w), **sources(a)},
+        OTHERS,
+    ),
+)
+
+
+def opened(account: Account, whose: Whose) -> str:
+    group = account.group(whose)
+    account.client("ec2").authorize_security_group_ingress(GroupId=group, IpPermissions=[PERMISSION])
+    return group
+
+
+def occupied(account: Account, whose: Whose) -> str:
+    """A cluster that EKS itself would not delete: other cases need it."""
+    account.node_group(whose)
+    return account.cluster(whose)
+
+
+def sources(account: Account) -> dict[str, Any]:
+    return {"TrafficSources": [{"Identifier": account.target_group(OURS), "Type": "elbv2"}]}
+
+
+@pytest.fixture(scope="module")
+def account(deployed: Springboard) -> Account:
+    return Account(deployed)
+
+
+def refusal(call: Callable[..., Any], parameters: dict[str, Any]) -> str:
+    """IAM's words, or nothing where it has no objection, whatever the service itself says after it."""
+    try:
+        call(**parameters)
+    except ClientError as error:
+        told = error.response["Error"]
+        return str(told["Message"]) if told["Code"] in DENIED else ""
+    return ""
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_role_reaches_what_is_the_stacks_and_nothing_else(account: Account, case: Case) -> None:
+    service, _, name = case.call.partition(".")
+    call = getattr(account.acting(case.role, service), name)
+    assert refusal(call, case.parameters(account, OURS)) == ""
+    for whose in case.others:
+        told = refusal(call, case.parameters(account, whose))
+        action = "".join(word.capitalize() for word in name.split("_"))
+        assert f":{action} on resource: " in told, f"{whose}: {told or 'allowed'}"
+        assert "because no identity-based policy allows" in told
+
+
+@pytest.mark.parametrize(
+    ("role", "kind", "name"),
+    [
+        ("DnsFunctionRole", "A", "shop"),
+        ("CertificateFunctionRole", "CNAME", "_1234.shop"),
+    ],
+)
+def test_a_record_is_of_the_type_and_name_that_its_role_writes(
+    account: Account, role: str, kind: str, name: str
+) -> None:
+    """The record of a load balancer, and ACM's; never the zone's own, mail's, or another's proof."""
+    change = account.acting(role, "route53").change_resource_record_sets
+    others = {("A", "shop"), ("CNAME", "_1234.shop"), ("CNAME", "www"), ("TXT", "_dmarc"), ("MX", "mail"), ("NS", "a")}
+    values = {"A": "10.0.0.1", "CNAME": "a.example.com", "TXT": '"v"', "MX": "1 a.example.com", "NS": "a.example.com"}
+    assert refusal(change, record(account, kind, f"{name}.{stack.BASE_DOMAIN}", values[kind])) == ""
+    for other, label in sorted(others - {(kind, name)}):
+        told = refusal(change, record(account, other, f"{label}.{stack.BASE_DOMAIN}", values[other]))
+        assert "route53:ChangeResourceRecordSets on resource: " in told, (other, label)
+
+
+def test_only_our_own_roles_are_passed(account: Account) -> None:
+    """A node group with an administrator's role on its instances, a cluster with it, a pod."""
+    iam, eks = account.client("iam"), "eks"
+    foreign = iam.create_role(RoleName=account.name(SOMEBODY), AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+    own = {name: f"arn:aws:iam::{ACCOUNT}:role/{role}" for name, role in account.roles.items()}
+    network = {"subnetIds": account.subnets()}
+    cluster = account.cluster(OURS)
+    calls: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+        ("ClusterFunctionRole", "create_cluster", "roleArn", {"resourcesVpcConfig": network, "tags": OURS.tags}),
+        ("NodeGroupsFunctionRole", "create_nodegroup", "nodeRole", {"subnets": account.subnets()}),
+        ("WorkloadFunctionRole", "create_pod_identity_association", "roleArn", {"namespace": "a"}),
+    )
+    for role, call, parameter, more in calls:
+        create = getattr(account.acting(role, eks), call)
+        fit = {"ClusterFunctionRole": own["ClusterRole"], "NodeGroupsFunctionRole": own["NodeRole"]}.get(role)
+        if fit is None:
+            fit = account.client(eks).describe_pod_identity_association(**account.pod_identity(OURS))["association"][
+                "roleArn"
+            ]
+        for arn, allowed in ((fit, True), (foreign, False), (own["WorkloadFunctionRole"], False)):
+            named = {"name": account.name(OURS)} if call == "create_cluster" else {"clusterName": cluster}
+            if call == "create_nodegroup":
+                named["nodegroupName"] = account.name(OURS)
+            if call == "create_pod_identity_association":
+                named["serviceAccount"] = account.name(OURS)
+            told = refusal(create, {**named, **more, parameter: arn})
+            assert bool(told) != allowed, (role, arn, told)
+            assert allowed or f" on resource: {arn} because" in told
+
+
+def test_no_role_of_a_function_touches_roles_tables_queues_or_machines_that_it_does_not_own(account: Account) -> None:
+    """Nobody's, not the stack's own either: what makes these is the deployer."""
+    iam, table, queue = account.client("iam"), account.client("dynamodb"), account.client("sqs")
+    victim = iam.create_role(RoleName=account.name(OURS), AssumeRolePolicyDocument=TRUST)["Role"]["RoleName"]
+    table.create_table(
+        TableName="billing",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    url = queue.create_queue(QueueName="billing")["QueueUrl"]
+    item = {"pk": {"S": "a"}, "sk": {"S": "b"}}
+    calls: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("iam", "delete_role", {"RoleName": victim}),
+        ("iam", "put_role_policy", {"RoleName": victim, "PolicyName": "p", "PolicyDocument": TRUST}),
+        ("iam", "update_assume_role_policy", {"RoleName": victim, "PolicyDocument": TRUST}),
+        ("dynamodb", "delete_table", {"TableName": "billing"}),
+        ("dynamodb", "delete_table", {"TableName": f"{stack.STACK}-record"}),
+        ("dynamodb", "put_item", {"TableName": "billing", "Item": item}),
+        ("sqs", "delete_queue", {"QueueUrl": url}),
+        ("sqs", "send_message", {"QueueUrl": url, "MessageBody": "m"}),
+        ("sqs", "delete_queue", {"QueueUrl": account.springboard.outputs["DeadLetterQueueUrl"]}),
+        ("kms", "schedule_key_deletion", {"KeyId": key(account, "SecretsKey")}),
+        ("kms", "decrypt", {"KeyId": key(account, "SecretsKey"), "CiphertextBlob": b"c"}),
+        ("lambda", "update_function_code", {"FunctionName": f"{stack.STACK}-api", "ZipFile": b"z"}),
+        (
+            "stepfunctions",
+            "delete_state_machine",
+            {"stateMachineArn": account.springboard.outputs["TeardownMachineArn"]},
+        ),
+        ("ec2", "terminate_instances", {"InstanceIds": ["i-0123456789abcdef0"]}),
+        ("ec2", "delete_vpc", {"VpcId": account.vpc}),
+        ("route53", "delete_hosted_zone", {"Id": account.zone()}),
+    )
+    functions = [role for role in account.roles if role.endswith(("FunctionRole", "MachineRole"))]
+    assert len(functions) > 20
+    for role in functions:
+        for service, name, parameters in calls:
+            assert refusal(getattr(account.acting(role, service), name), parameters), (role, service, name)
+    # The same calls of somebody who may: what would have been lost.
+    sweep = account.acting("SweepFunctionRole", "dynamodb")
+    assert refusal(sweep.put_item, {"TableName": f"{stack.STACK}-record", "Item": item}) == ""
+    dead_letters = {"QueueUrl": account.springboard.outputs["DeadLetterQueueUrl"], "MessageBody": "m"}
+    assert refusal(account.acting("SweepFunctionRole", "sqs").send_message, dead_letters) == ""
+    assert refusal(iam.delete_role, {"RoleName": victim}) == ""
+
+
+def key(account: Account, name: str) -> str:
+    """The id of a key of the stack."""
+    found = account.client("cloudformation").describe_stack_resource(StackName=stack.STACK, LogicalResourceId=name)
+    return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+
+def test_a_tag_of_ours_can_be_put_on_nothing_of_somebody_elses(account: Account) -> None:
+    """Whoever can say whose a thing is can take it."""
+    ours = [{"Key": STACK_TAG, "Value": stack.STACK}]
+    ec2 = account.acting("FirewallFunctionRole", "ec2")
+    assert refusal(ec2.create_tags, {"Resources": [account.group(SOMEBODY)], "Tags": ours})
+    ec2 = account.acting("NodeGroupsFunctionRole", "ec2")
+    template = account.client("ec2").describe_launch_templates(LaunchTemplateNames=[account.launch_template(SOMEBODY)])[
+        "LaunchTemplates"
+    ][0]["LaunchTemplateId"]
+    assert refusal(ec2.create_tags, {"Resources": [template], "Tags": ours})
+    for role, arn in (
+        ("TargetGroupsFunctionRole", account.target_group(NAMESAKE)),
+        ("LoadBalancerFunctionRole", account.load_balancer(NAMESAKE)),
+    ):
+        assert refusal(account.acting(role, "elbv2").add_tags, {"ResourceArns": [arn], "Tags": ours})
+
+
+def test_with_a_zone_of_its_own_a_stack_writes_to_no_other(account: Account) -> None:
+    springboard = account.springboard
+    made = account.client("route53").create_hosted_zone(Name="example.org", CallerReference="other")
+    other = made["HostedZone"]["Id"].rpartition("/")[2]
+    change = account.acting("DnsFunctionRole", "route53").change_resource_record_sets
+    asked = {**record(account, "A", "shop.example.org", "10.0.0.1"), "HostedZoneId": other}
+    assert refusal(change, asked) == ""
+    update(springboard, HostedZoneId=account.zone())
+    assert f"on resource: arn:aws:route53:::hostedzone/{other} " in refusal(change, asked)
+    assert refusal(change, record(account, "A", f"shop.{stack.BASE_DOMAIN}", "10.0.0.1")) == ""
+    update(springboard, HostedZoneId=account.zone(), DnsZones="any")
+    assert refusal(change, asked) == ""
+
+
+def update(springboard: Springboard, **parameters: str) -> None:
+    """The stack again, with other parameters."""
+    stacks = springboard.client("cloudformation")
+    stacks.update_stack(
+        StackName=stack.STACK,
+        UsePreviousTemplate=True,
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        Parameters=[
+            {"ParameterKey": "BaseDomain", "UsePreviousValue": True},
+            *({"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()),
+        ],
+    )
+    springboard.until(
+        lambda: stacks.describe_stacks(StackName=stack.STACK)["Stacks"][0]["StackStatus"] == "UPDATE_COMPLETE"
+    )
