@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from typing import TYPE_CHECKING, override
 
 import pytest
@@ -12,6 +13,8 @@ from springboard_local.cloud import LocalCloud, Settings
 from springboard_local.latency import LatencyModel
 from tests.steps.flow import stack
 from tests.steps.flow.springboard import Springboard
+from tests.template import grants
+from tests.template.grants import Grant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +40,30 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Springboard]:
         clock = ManualClock()
         settings = Settings(tmp_path_factory.mktemp("cloud"), extra={"handlers": {}})
         with LocalCloud(settings, clock, Latencies()) as cloud:
-            yield Springboard(cloud, clock, stack.deploy(cloud, clock))
+            yield Springboard(cloud, clock, stack.deploy(cloud, clock, without()))
         clock.close()
+
+
+def without() -> Grant | None:
+    """`SPRINGBOARD_WITHOUT="ClusterFunctionRole eks:DescribeCluster 0"`: a grant to leave out, for test_removed.py."""
+    said = os.environ.get("SPRINGBOARD_WITHOUT", "").split()
+    return Grant(said[0], said[1], int(said[2])) if said else None
+
+
+@pytest.fixture(autouse=True)
+def _needed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that `permissions.yaml` names asks for what it is named for, and would be refused without."""
+    if "deployed" not in request.fixturenames:
+        yield
+        return
+    springboard: Springboard = request.getfixturevalue("deployed")
+    from tests.steps.flow import needed  # noqa: PLC0415 - imports moto, which the cloud has to prepare first
+
+    since = needed.number()
+    yield
+    test = request.node.nodeid.partition("[")[0]
+    made = needed.made(springboard.deployment, since)
+    assert list(needed.findings(grants.needs().of(test), made)) == []
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from springboard_local.clock import ManualClock
     from springboard_local.cloud import LocalCloud
     from springboard_local.pipeline import Record
+    from springboard_local.services.iam import Decision
 
 # What Springboard does to its own table, bus, executions and logs, and the asking for credentials, is no change of
 # anybody's environment.
@@ -94,6 +95,7 @@ class Springboard:
         self.outputs = outputs
         self.functions = frozenset(cloud.settings.extra["handlers"])
         self.kubernetes: stack.KubernetesFaults = cloud.settings.extra["kubernetes faults"]
+        self.deployment: list[Decision] = cloud.settings.extra["decisions on deployment"]
         self._mark = 0
 
     # The API
@@ -146,7 +148,8 @@ class Springboard:
         reply = self.call("DELETE", f"/environments/{name}")
         assert reply.status == 202, reply
         self.finish(reply)
-        assert self.call("GET", f"/environments/{name}").status == 404
+        after = self.call("GET", f"/environments/{name}")
+        assert after.status == 404, after.document["status"]
 
     def events(self, name: str) -> list[dict[str, Any]]:
         reply = self.call("GET", f"/environments/{name}/events")

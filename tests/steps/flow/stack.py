@@ -17,7 +17,7 @@ from botocore.retries.quota import RetryQuota
 
 from springboard.runtime import BOTO_CONFIG, Handler, Settings, World
 from springboard_local import seeds
-from tests.template import source
+from tests.template import grants, source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from springboard.kube.client import Kubernetes
     from springboard_local.clock import ManualClock
     from springboard_local.cloud import LocalCloud
+    from tests.template.grants import Grant
 
 BASE_DOMAIN = "dev.example.com"
 BUCKET = "packages"
@@ -38,13 +39,13 @@ PACKAGED = {
 }
 
 
-def deploy(cloud: LocalCloud, clock: ManualClock) -> dict[str, str]:
-    """Make the hosted zone and the stack; the stack's outputs."""
-    from springboard_local.services import ecr  # noqa: PLC0415 - of moto, which the cloud has to prepare first
+def deploy(cloud: LocalCloud, clock: ManualClock, without: Grant | None = None) -> dict[str, str]:
+    """Make the hosted zone and the stack, but for a grant of one of its roles; the stack's outputs."""
+    from springboard_local.services import ecr, iam  # noqa: PLC0415 - of moto, which the cloud has to prepare first
 
     ecr.seed(cloud, seeds.images(source.ROOT / "examples"))
     cloud.client("route53").create_hosted_zone(Name=BASE_DOMAIN, CallerReference="flow")
-    _upload(cloud)
+    _upload(cloud, without)
     faults = cloud.settings.extra["kubernetes faults"] = KubernetesFaults()
     cloud.settings.extra["handlers"].update(_handlers(faults))
     stacks = cloud.client("cloudformation")
@@ -62,16 +63,19 @@ def deploy(cloud: LocalCloud, clock: ManualClock) -> dict[str, str]:
 
     clock.run_until(done)
     assert described["StackStatus"] == "CREATE_COMPLETE", described
+    cloud.settings.extra["decisions on deployment"] = iam.decisions.all()
     return {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
 
 
-def _upload(cloud: LocalCloud) -> None:
+def _upload(cloud: LocalCloud, without: Grant | None) -> None:
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     template = source.text("template.yaml")
     for local, packaged in PACKAGED.items():
         assert local in template, f"template.yaml has no {local}"
         template = template.replace(local, packaged)
+    if without:
+        template = json.dumps(grants.without(source.parse(template), without))
     empty = io.BytesIO()
     with zipfile.ZipFile(empty, "w") as archive:
         archive.writestr("nothing", "")

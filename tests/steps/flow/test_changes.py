@@ -79,6 +79,12 @@ def page(springboard: Springboard, host: str) -> tuple[int, dict[str, Any]]:
             return error.code, {}
 
 
+def test_a_new_stack_answers(springboard: Springboard) -> None:
+    offered = springboard.call("GET", "/versions")
+    assert (offered.status, springboard.call("GET", "/environments").status) == (200, 200)
+    assert "1.35" in json.dumps(offered.document)
+
+
 def test_ready_is_told_in_full(springboard: Springboard, shop: str) -> None:
     status = springboard.get(shop)
     conditions = {each["type"]: each["status"] for each in status.document["status"]["conditions"]}

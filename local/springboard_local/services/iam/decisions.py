@@ -32,14 +32,15 @@ class Decisions:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._kept: dict[tuple[str, str, str], dict[str, Decision]] = {}
+        self._kept: dict[tuple[str, str, str], dict[tuple[str, ...], Decision]] = {}
 
     def note(self, role: str, action: str, resource: str, context: Context, demanded_by: str = "") -> None:
         """Keep a decision."""
         with self._lock:
             alike = self._kept.setdefault((role, action, demanded_by), {})
-            alike.pop(resource, None)
-            alike[resource] = Decision(next(self._numbers), role, action, resource, demanded_by, context)
+            key = (resource, *context.get("kms:viaservice", ()))  # one KMS key is used through several services
+            alike.pop(key, None)
+            alike[key] = Decision(next(self._numbers), role, action, resource, demanded_by, context)
             if len(alike) > _RESOURCES:
                 del alike[next(iter(alike))]
 

@@ -429,7 +429,8 @@ def _object(call: Call) -> list[str]:
 def _eks(shape: str, *names: str) -> Namer:
     def named(call: Call) -> list[str]:
         p = call.parameters
-        values = [str(p.get(name) or "") for name in names]
+        # The calls about updates say `name` for the cluster's.
+        values = [str(p.get(name) or (p.get("name") if name == "clusterName" else "") or "") for name in names]
         return [_existing(_arn(call, "eks", shape.format(*values)))] if all(values) else []
 
     return named
@@ -525,7 +526,6 @@ _TAGGED = ("resourceArn", "ResourceArn", "ResourceARN", "ResourceArns")
 # AWS checks these on resources that its reference does not list for them.
 _TYPES = {
     "eks:CreateCluster": "cluster*",
-    "eks:DescribeUpdate": "cluster*",
     "eks:CreateAddon": "cluster*",
     "eks:DescribeClusterVersions": "",
     "eks:StartInsightsRefresh": "cluster*",

@@ -1,0 +1,74 @@
+"""Whether a test needs the permissions that `permissions.yaml` says it needs: asked again without each of them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from springboard_local.services import iam
+from springboard_local.services.iam.policy import Request, verdict
+from springboard_local.services.iam.principals import role_policies
+from tests.steps.flow import stack
+from tests.template import grants, source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from springboard_local.services.iam import Decision
+    from tests.template.grants import Grant
+
+
+def number() -> int:
+    """Of the last decision so far."""
+    return max((each.number for each in iam.decisions.all()), default=0)
+
+
+def made(deployment: Sequence[Decision], since: int) -> list[Decision]:
+    """The decisions on the stack's deployment, and those after that number."""
+    return [*deployment, *(each for each in iam.decisions.all() if each.number > since)]
+
+
+def documents(role: str) -> tuple[str, ...]:
+    """A role's policies, as they are deployed."""
+    return role_policies(iam.role_named(role)).identity
+
+
+def findings(
+    wanted: Sequence[Grant], decisions: Sequence[Decision], documents: Callable[[str], Sequence[str]] = documents
+) -> Iterator[str]:
+    """Of `wanted`, what was not asked for, or would have been allowed without; and what no template grants."""
+    asked = list(of_stack(decisions))
+    known = {(grant.role, grant.action) for grant in grants.granted(source.template())}
+    for role, action in sorted({(role, each.action) for role, each in asked} - known):
+        yield f"{role} was allowed {action}, which the template does not grant"
+    for grant in wanted:
+        about = [each for role, each in asked if (role, each.action) == (grant.role, grant.action)]
+        if not about:
+            yield f"{grant} was not asked for"
+        elif not any(refused_without(grant, each, documents(each.role)) for each in about):
+            yield f"{grant}: all that was asked for is allowed without it too"
+
+
+def of_stack(decisions: Iterable[Decision]) -> Iterator[tuple[str, Decision]]:
+    """The decisions on roles of the stack, each with its logical id: springboard-ApiFunctionRole-1A2B3C4D5E6F."""
+    roles = source.resources("AWS::IAM::Role")
+    for decision in decisions:
+        prefix, _, rest = decision.role.partition("-")
+        logical = rest.partition("-")[0]
+        if prefix == stack.STACK and logical in roles:
+            yield logical, decision
+
+
+def refused_without(grant: Grant, decision: Decision, documents: Sequence[str]) -> bool:
+    """Whether the policies, but for the grant, refuse what they have allowed."""
+    request = Request(decision.action, decision.resource, decision.context)
+    return verdict(_narrowed(documents, grant.action, grant.number), request) != "allow"
+
+
+def _narrowed(documents: Sequence[str], action: str, number: int) -> Iterator[str]:
+    """The documents, the action taken out of one of the statements that have it, counted over all of them."""
+    for document in documents:
+        body = json.loads(document)
+        left = list(grants.narrowed(body["Statement"], action, number))
+        number -= sum(action in grants.actions(each) for each in body["Statement"])
+        yield json.dumps({**body, "Statement": left})

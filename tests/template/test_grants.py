@@ -1,0 +1,130 @@
+"""Granted is what some test needs, no more and no less."""
+
+from __future__ import annotations
+
+import ast
+import os
+import random
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from springboard_local.services.iam.resources import authorization
+from tests.template import grants, source
+from tests.template.grants import Grant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SEED = int(os.environ.get("SPRINGBOARD_SEED", "1"))
+TEMPLATES = {"template.yaml": source.template(), "network.yaml": source.network()}
+GRANTED = grants.granted(*TEMPLATES.values())
+
+
+def test_every_grant_is_needed_and_every_need_granted() -> None:
+    assert list(grants.findings(GRANTED, grants.needs())) == []
+
+
+def test_every_test_that_is_named_is_there() -> None:
+    named = sorted(set(grants.needs().tests.values()))
+    missing = [node for node in named if node not in set(_tests(node.partition("::")[0]))]
+    assert not missing
+
+
+def test_what_a_service_needs_is_told_in_a_sentence() -> None:
+    short = {grant: why for grant, why in grants.needs().services.items() if len(why.split()) < 6}
+    assert not short
+
+
+def _tests(path: str) -> Iterator[str]:
+    """Node ids of a file's test functions."""
+    for node in ast.parse(source.text(path)).body:
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            yield f"{path}::{node.name}"
+
+
+def some(of: list[Any]) -> list[Any]:
+    return random.Random(SEED).sample(of, 5)  # noqa: S311 - a sample, not a secret
+
+
+@pytest.mark.parametrize("grant", some(sorted(GRANTED)), ids=str)
+def test_one_grant_less_is_found(grant: Grant) -> None:
+    less = [
+        grants.without(template, grant) if grant.role in template["Resources"] else template
+        for template in TEMPLATES.values()
+    ]
+    found = list(grants.findings(grants.granted(*less), grants.needs()))
+    assert len(found) == 1
+    assert f"{grant.role} {grant.action}" in found[0]
+
+
+def _absent() -> list[tuple[str, str]]:
+    """Actions that a role doesn't have, of the services that it deals with."""
+    return sorted(
+        (role, f"{service}:{action}")
+        for role in source.resources("AWS::IAM::Role")
+        for service in {grant.action.partition(":")[0] for grant in GRANTED if grant.role == role}
+        for action in authorization().get(service, {}).get("actions", {})
+        if (role, f"{service}:{action}") not in {(grant.role, grant.action) for grant in GRANTED}
+    )
+
+
+@pytest.mark.parametrize(("role", "action"), some(_absent()))
+def test_one_grant_more_is_found(role: str, action: str) -> None:
+    more = deepcopy(source.template())
+    statement = next(grants.statements(more["Resources"][role]))
+    statement["Action"] = [*grants.actions(statement), action]
+    found = list(grants.findings(grants.granted(more, source.network()), grants.needs()))
+    assert len(found) == 1
+    assert found[0].startswith(f"{role} {action} is granted")
+
+
+@pytest.mark.parametrize("grant", some(sorted(set(GRANTED))), ids=str)
+def test_one_grant_twice_is_found(grant: Grant) -> None:
+    found = list(grants.findings([*GRANTED, grant], grants.needs()))
+    assert found == [f"{grant} is granted 2 times by one statement"]
+
+
+ROLES: Mapping[str, Any] = {
+    "Resources": {
+        "R": {
+            "Type": "AWS::IAM::Role",
+            "Properties": {
+                "Policies": [
+                    {
+                        "PolicyDocument": {
+                            "Statement": [
+                                {"Action": ["a:One", "a:Two"], "Resource": "1"},
+                                {"Action": "a:One", "Resource": "2"},
+                            ]
+                        }
+                    },
+                ]
+            },
+        }
+    }
+}
+
+
+def test_grants_are_told_apart_by_their_statements() -> None:
+    first, second, other = Grant("R", "a:One", 0), Grant("R", "a:One", 1), Grant("R", "a:Two", 0)
+    assert sorted(grants.granted(ROLES)) == [first, second, other]
+    assert sorted(grants.granted(grants.without(ROLES, first))) == [first, other]  # the second is the first now
+    left = list(grants.statements(grants.without(ROLES, second)["Resources"]["R"]))
+    assert left == [{"Action": ["a:One", "a:Two"], "Resource": "1"}]
+    with pytest.raises(LookupError):
+        grants.without(ROLES, Grant("R", "a:One", 2))
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("tests: {life: a}\nservices: {}\nroles: {R: {a:One: death}}", "death is neither"),
+        ("tests: {life: a, death: b}\nservices: {}\nroles: {R: {a:One: life}}", "nobody uses death"),
+        ("tests: {life: a}\nservices: {eks: b}\nroles: {R: {a:One: [life, life]}}", "nobody uses eks"),
+    ],
+)
+def test_words_of_the_file_stand_for_something(text: str, wrong: str) -> None:
+    with pytest.raises(ValueError, match=wrong):
+        grants.read(text, grants.granted(ROLES))
