@@ -152,7 +152,7 @@ def test_the_signature_covers_the_body(api: str, function: Function) -> None:
     assert function.events == []
 
 
-def test_a_role_needs_invoke_on_the_route(
+def test_b13_a_role_needs_invoke_on_the_route(
     api: str, function: Function, cloud: LocalCloud, role: Callable[..., str]
 ) -> None:
     api_id = api.rsplit("/", 1)[1]

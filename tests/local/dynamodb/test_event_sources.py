@@ -128,3 +128,22 @@ def test_a_message_that_fails_too_often_is_a_dead_letter(account: Account) -> No
     account.clock.advance(60)
     assert len(account.seen()) == 2
     assert [each["Body"] for each in account.messages(f"{account.cloud.endpoint}/{ACCOUNT}/letters")] == ["hello"]
+
+
+def test_a_stream_keeps_its_records_for_24_hours_and_who_reads_it_goes_on(account: Account) -> None:
+    client = stream(account)
+    write(client, "a")
+    account.clock.advance(20 * 3600)
+    write(client, "b")
+    account.clock.advance(5 * 3600)
+    write(client, "c")
+    streams = account.client("dynamodbstreams")
+    arn = client.describe_table(TableName="records")["Table"]["LatestStreamArn"]
+    [shard] = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+    oldest = streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")
+    held = streams.get_records(ShardIterator=oldest["ShardIterator"])["Records"]
+    assert keys([{"Records": held}]) == [["b", "c"]]
+    assert held[0]["dynamodb"]["SequenceNumber"] < held[1]["dynamodb"]["SequenceNumber"]
+    assert keys(account.seen()) == [["a"], ["b"], ["c"]]
+    write(client, "d")
+    assert keys(account.seen())[-1] == ["d"]

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from tests.steps.flow.springboard import Reply, Springboard, Status
 
-pytestmark = pytest.mark.sweep
-
 SWEPT = 720  # virtual seconds in which the sweep, every five minutes, has looked at a lock that is two minutes old
 
 
@@ -106,6 +104,7 @@ def ended(springboard: Springboard, name: str, how: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["aborted", "timed-out"])
+@pytest.mark.sweep
 def test_f41_f13_an_execution_that_ends_from_outside_frees_its_lock_and_a_retry_converges(
     springboard: Springboard, how: str
 ) -> None:
@@ -131,6 +130,7 @@ def test_f41_f13_an_execution_that_ends_from_outside_frees_its_lock_and_a_retry_
     invariants.nothing_left(springboard, how, before)
 
 
+@pytest.mark.slow
 def test_f41_f34_a_deletion_takes_over_from_what_died_unheard(springboard: Springboard) -> None:
     """The dead holder of the lock keeps nobody: neither one that was at work nor one that never started."""
     before = inventory(springboard.client)
@@ -146,6 +146,7 @@ def test_f41_f34_a_deletion_takes_over_from_what_died_unheard(springboard: Sprin
     invariants.nothing_left(springboard, "orphan", before)
 
 
+@pytest.mark.sweep
 def test_f41_f13_changes_and_deletions_that_never_started_are_started_by_the_sweep(springboard: Springboard) -> None:
     before = inventory(springboard.client)
     assert springboard.apply(document("unborn")).phase == "Ready"
@@ -188,6 +189,7 @@ def superseded(springboard: Springboard, arn: str) -> None:
     assert after.get("lock") == before.get("lock")
 
 
+@pytest.mark.sweep
 def test_f41_f13_a_redriven_execution_does_nothing_against_whoever_came_after_it(springboard: Springboard) -> None:
     """While nobody, a retry, a change and a deletion hold the lock; its functions called late do nothing either."""
     before = inventory(springboard.client)
@@ -276,6 +278,7 @@ def history(springboard: Springboard, uid: str) -> list[dict[str, Any]]:
     return list(found)
 
 
+@pytest.mark.slow
 def test_f43_stream_records_that_come_again_and_in_disorder_change_no_history(springboard: Springboard) -> None:
     """While an environment is being made, once it is there, and when it is gone."""
     before = inventory(springboard.client)
@@ -315,6 +318,7 @@ def test_f43_stream_records_that_come_again_and_in_disorder_change_no_history(sp
     invariants.nothing_left(springboard, "echoes", before)
 
 
+@pytest.mark.sweep
 def test_f43_a_schedule_that_fires_twice_starts_one_deletion_and_one_repair(springboard: Springboard) -> None:
     before = inventory(springboard.client)
     wanted = document("twice", ttlHours=2, drift="Repair")
