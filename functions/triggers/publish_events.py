@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 
 def publish_events(world: World, batch: dict[str, Any]) -> dict[str, Any]:
-    """Publish in order; the first record that fails is given again, with all that follow it."""
-    for record in batch["Records"]:
+    """Publish in order; the first record that fails is given again, with all that follow it.
+
+    A batch of which nothing could be published ends in error: Lambda counts that, and an alarm watches the number.
+    """
+    for position, record in enumerate(batch["Records"]):
         try:
             publish(world, record)
         except SpringboardError:
+            if position == 0:
+                raise
             return {"batchItemFailures": [{"itemIdentifier": record["dynamodb"]["SequenceNumber"]}]}
     return {"batchItemFailures": []}
 

@@ -96,22 +96,46 @@ def test_the_record_survives_mistakes() -> None:
     assert properties["TimeToLiveSpecification"]["Enabled"] is True
 
 
+def watched(alarm: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Namespace and metric, and whose, of all that an alarm looks at."""
+    series = [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", ()) if "MetricStat" in each]
+    return [(f"{each['Namespace']}/{each['MetricName']}", each["Dimensions"][0]["Value"]) for each in series or [alarm]]
+
+
 def test_alarms_watch_springboard_itself_and_tell_somebody() -> None:
     alarms = {name: each["Properties"] for name, each in source.resources("AWS::CloudWatch::Alarm").items()}
-    watched = {f"{each['Namespace']}/{each['MetricName']}" for each in alarms.values()}
-    assert watched >= {
-        "AWS/States/ExecutionsFailed",
-        "AWS/States/ExecutionsTimedOut",
-        "AWS/SQS/ApproximateNumberOfMessagesVisible",
-        "AWS/ApiGateway/5xx",
-        "AWS/Lambda/Throttles",
-        "Springboard/StaleLocks",
-    }
+    found: dict[str, list[Any]] = {}
     for each in alarms.values():
         assert each["AlarmActions"] == [{"Ref": "Topic"}]
-    machines = {"ProvisionMachine", "TeardownMachine"}
-    for metric in ("ExecutionsFailed", "ExecutionsTimedOut"):
-        assert {a["Dimensions"][0]["Value"]["Ref"] for a in alarms.values() if a["MetricName"] == metric} == machines
+        assert len(watched(each)) <= 10  # CloudWatch's limit of metric math
+        for metric, whose in watched(each):
+            found.setdefault(metric, []).append(whose)
+    machines = [{"Ref": "ProvisionMachine"}, {"Ref": "TeardownMachine"}]
+    for metric in ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionThrottled"):
+        assert found[f"AWS/States/{metric}"] == machines
+    everybody = {name for name in FUNCTIONS if name != "ApiFunction"}  # whose errors are the API's 5xx
+    assert {each["Ref"] for each in found["AWS/Lambda/Errors"]} == everybody
+    assert {each["Ref"] for each in found["AWS/Lambda/Throttles"]} == set(FUNCTIONS)
+    rules = [{"Ref": name} for name in sorted(source.resources("AWS::Events::Rule"))]
+    for metric in ("FailedInvocations", "InvocationsFailedToBeSentToDlq"):
+        assert sorted(found[f"AWS/Events/{metric}"], key=str) == rules
+    letters = {
+        name
+        for name, each in FUNCTIONS.items()
+        if "EventInvokeConfig" in each["Properties"] or name == "PublishEventsFunction"
+    }
+    assert {each["Ref"] for each in found["AWS/Lambda/DestinationDeliveryFailures"]} == letters
+    assert found.keys() >= {
+        "AWS/SQS/ApproximateNumberOfMessagesVisible",
+        "AWS/SQS/ApproximateAgeOfOldestMessage",
+        "AWS/ApiGateway/5xx",
+        "AWS/Lambda/IteratorAge",
+        "AWS/Lambda/Invocations",
+        "AWS/Scheduler/TargetErrorCount",
+        "AWS/Scheduler/InvocationDroppedCount",
+        "AWS/SNS/NumberOfNotificationsFailed",
+        "Springboard/StaleLocks",
+    }
 
 
 def test_queue_and_topic_are_encrypted_with_our_key() -> None:

@@ -6,12 +6,20 @@ import re
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 import yaml
+from botocore import xform_name
+from click import Context
+from typer.main import get_command
 
 from api import routes
+from springboard import naming
+from springboard.components import alarms as component
 from springboard.components.table import ROWS
 from springboard.spec import EnvironmentSpec, Model
+from springboard_cli.main import app
+from tests.unit.components.records import SITE, environment
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -71,14 +79,55 @@ def test_every_component_has_its_line_with_its_numbers() -> None:
         assert f"`{row.condition}`" in page("reference/api.md")
 
 
-def test_every_alarm_has_a_runbook() -> None:
+def alarms() -> dict[str, str]:
+    """The runbook's section of each alarm of the stack and of an environment, and the alarm's description."""
     resources = template()["Resources"].values()
-    alarms = [each["Properties"] for each in resources if each["Type"] == "AWS::CloudWatch::Alarm"]
-    assert alarms
-    for each in alarms:
-        name = each["AlarmName"].replace("${Prefix}", "springboard")
-        assert f"\n## {name}\n" in page("guide/runbooks.md")
-        assert each["AlarmDescription"].endswith(f"runbook docs/guide/runbooks.md#{name}")
+    found = [each["Properties"] for each in resources if each["Type"] == "AWS::CloudWatch::Alarm"]
+    own = {each["AlarmName"].replace("${Prefix}", "springboard"): each["AlarmDescription"] for each in found}
+    record = environment().with_facts(
+        "load_balancer", {"arn": "arn:aws:elasticloadbalancing:::loadbalancer/app/shop/1"}
+    )
+    [shop] = record.resolved.apps
+    group = naming.target_group(SITE.prefix, record.name, record.uid, shop.name, shop.node_port)
+    record = record.with_facts(
+        "target_groups", {"groups": {group: "arn:aws:elasticloadbalancing:::targetgroup/shop/1"}}
+    )
+    beginning = naming.alarm(SITE.prefix, record.name, record.uid, "")
+    theirs = component.desired(record, SITE).alarms
+    for name, alarm in theirs.items():
+        what = name.removeprefix(beginning).removesuffix(f"-{shop.name}")
+        own[f"environment-{what}"] = alarm["AlarmDescription"]
+    assert len(own) >= 24
+    return own
+
+
+@pytest.mark.parametrize(("name", "description"), alarms().items())
+def test_every_alarm_has_a_runbook_and_names_it(name: str, description: str) -> None:
+    """It says what the alarm means, how to look and what to do, with commands that can be run."""
+    assert description.endswith(f"runbook docs/guide/runbooks.md#{name}")
+    section = re.search(rf"^## {name}\n\n(.+?)(?=^#|\Z)", page("guide/runbooks.md"), re.MULTILINE | re.DOTALL)
+    assert section
+    assert re.match(r"\*[A-Z].+?\*", section[1], re.DOTALL), "what it means comes first"
+    assert re.search(r"`(aws|springboard|kubectl) [^`]+`|^aws ", section[1], re.MULTILINE), (
+        "a command to look or to act"
+    )
+
+
+def test_no_runbook_is_of_an_alarm_that_is_not_there() -> None:
+    assert set(re.findall(r"^## (\S+)$", page("guide/runbooks.md"), re.MULTILINE)) == set(alarms())
+
+
+def test_runbooks_use_commands_that_there_are() -> None:
+    text = page("guide/runbooks.md")
+    mine = set(re.findall(r"springboard ([a-z]+)(?=[ `])", text))
+    assert {"why", "retry", "doctor"} <= mine
+    assert mine <= set(get_command(app).list_commands(Context(get_command(app))))  # type: ignore[attr-defined] # a group
+    session = botocore.session.Session()
+    of_aws = set(re.findall(r"\baws ([a-z0-9-]+) ([a-z-]+)", text))
+    assert len(of_aws) > 15
+    for service, operation in of_aws:
+        known = {xform_name(each, "-") for each in session.get_service_model(service).operation_names}
+        assert operation in known, f"aws {service} {operation}"
 
 
 def test_every_parameter_and_output_is_explained() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from springboard_local.clock import iso
 from springboard_local.cloud import ACCOUNT, REGION
-from springboard_local.services import events, metrics
+from springboard_local.services import events, metric_math, metrics
 from springboard_local.services.delivery import Carrier, Parcel, UndeliverableError, deliver
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class Alarms:
         self._store = store
         self._carrier = Carrier(cloud, "alarms")
         self._lock = threading.RLock()
+        self._watchers: dict[metrics.Key, set[str]] = {}
         self._awake: set[str] = set()
         self._timer: Timer | None = None
         self._entries: list[Entry] = []
@@ -114,6 +115,11 @@ class Alarms:
     def put(self, alarm: Any, *, new: bool) -> None:
         """An alarm is there, or has other settings."""
         alarm.configuration_updated_timestamp = self._now()
+        watched = _watched(alarm)
+        with self._lock:
+            self._forget([alarm.name])
+            for metric in watched.keys if watched else ():
+                self._watchers.setdefault(metric, set()).add(alarm.name)
         if new:
             alarm.state_updated_timestamp = self._now()
         self._note(alarm.name, "ConfigurationUpdate", f"Alarm '{alarm.name}' {'created' if new else 'updated'}", {})
@@ -123,6 +129,7 @@ class Alarms:
         """Alarms are gone; their history is kept, as on AWS."""
         with self._lock:
             self._awake -= set(names)
+            self._forget(names)
         for name in names:
             self._note(name, "ConfigurationUpdate", f"Alarm '{name}' deleted", {})
 
@@ -138,8 +145,13 @@ class Alarms:
 
     # when
 
+    def _forget(self, names: Iterable[str]) -> None:
+        for watchers in self._watchers.values():
+            watchers.difference_update(names)
+
     def _got_data(self, metric: metrics.Key) -> None:
-        self._wake(alarm.name for alarm in _alarms() if _metric(alarm) == metric)
+        if names := self._watchers.get(metric):
+            self._wake(list(names))
 
     def _wake(self, names: Iterable[str]) -> None:
         with self._lock:
@@ -164,17 +176,13 @@ class Alarms:
 
     def _look(self, alarm: Any) -> bool:
         """Judge an alarm now; whether it has to be looked at again in a minute."""
-        metric = _metric(alarm)
-        if metric is None:  # composite alarms and metric math are not judged here
+        watched = _watched(alarm)
+        if watched is None:  # composite alarms are not judged here
             return False
-        period, periods = int(alarm.period), int(alarm.evaluation_periods)
+        period, periods = watched.period, int(alarm.evaluation_periods)
         # The timer comes a hair before or after the full minute on a scaled clock.
         end = round(self._now().timestamp() / MINUTE) * MINUTE
-        name = alarm.extended_statistic or alarm.statistic
-        points = [
-            metrics.statistic(name, self._store.samples(metric, end - (each + 1) * period, end - each * period))
-            for each in range(periods)
-        ]
+        points = [watched.value(self._store, end - (each + 1) * period, end - each * period) for each in range(periods)]
         found = judge(
             points,
             comparison=alarm.comparison_operator,
@@ -186,13 +194,14 @@ class Alarms:
             data = {
                 "version": "1.0",
                 "queryDate": iso(self._now()),
-                "statistic": name,
+                "statistic": watched.statistic,
                 "period": period,
                 "recentDatapoints": [each for each in points if each is not None],
                 "threshold": float(alarm.threshold),
             }
             self._change(alarm, found.state, found.reason, json.dumps(data))
-        return self._store.moving(metric, end - (periods + 1) * period) or self.unsettled(metric)
+        since = end - (periods + 1) * period
+        return any(self._store.moving(metric, since) or self.unsettled(metric) for metric in watched.keys)
 
     def _change(self, alarm: Any, state: str, reason: str, data: str) -> None:
         before = {"value": alarm.state_value, "reason": alarm.state_reason, "reasonData": alarm.state_reason_data}
@@ -245,17 +254,79 @@ def _alarms() -> list[Any]:
     return list(cloudwatch_backends[ACCOUNT][REGION].alarms.values())
 
 
-def _metric(alarm: Any) -> metrics.Key | None:
-    if not alarm.metric_name or alarm.rule:
+@dataclass(frozen=True)
+class _Watched:
+    """What an alarm looks at: one statistic of one metric, or an expression over several."""
+
+    series: Mapping[str, tuple[metrics.Key, str]]  # id: metric, statistic
+    period: int
+    expression: str | None = None
+
+    @property
+    def keys(self) -> list[metrics.Key]:
+        """The metrics."""
+        return [metric for metric, _ in self.series.values()]
+
+    @property
+    def statistic(self) -> str:
+        """The one statistic; an expression's is its metrics' own."""
+        return next(iter(self.series.values()))[1]
+
+    def value(self, store: metrics.Store, start: float, end: float) -> float | None:
+        """The datapoint of a period."""
+        values = {
+            name: metrics.statistic(statistic, store.samples(metric, start, end))
+            for name, (metric, statistic) in self.series.items()
+        }
+        if self.expression is None:
+            return next(iter(values.values()))
+        result = metric_math.evaluate(self.expression, values, list(self.series))
+        return None if isinstance(result, list) else result
+
+
+def _watched(alarm: Any) -> _Watched | None:
+    if alarm.rule:
         return None
-    return metrics.key(alarm.namespace, alarm.metric_name, [(each.name, each.value) for each in alarm.dimensions])
+    if alarm.metric_name:
+        statistic = alarm.extended_statistic or alarm.statistic
+        return _Watched({"m": (_key(alarm), statistic)}, int(alarm.period))
+    series = {
+        each.id: (_key(each.metric_stat.metric), each.metric_stat.stat)
+        for each in alarm.metric_data_queries
+        if each.metric_stat
+    }
+    if not series:
+        return None
+    chosen = next(each for each in alarm.metric_data_queries if each.return_data is not False)
+    period = next(int(each.metric_stat.period) for each in alarm.metric_data_queries if each.metric_stat)
+    return _Watched(series, period, chosen.expression or chosen.id)
+
+
+def _key(metric: Any) -> metrics.Key:
+    """The identity of an alarm's own metric, or of one in its expression."""
+    return metrics.key(metric.namespace, metric.metric_name, [(each.name, each.value) for each in metric.dimensions])
 
 
 def _configuration(alarm: Any) -> dict[str, Any]:
-    stat = {"stat": alarm.extended_statistic or alarm.statistic, "period": alarm.period}
-    dimensions = {each.name: each.value for each in alarm.dimensions}
-    metric = {"namespace": alarm.namespace, "name": alarm.metric_name, "dimensions": dimensions}
-    return {"description": alarm.description, "metrics": [{"metricStat": {"metric": metric, **stat}}]}
+    found = []
+    if alarm.metric_name:
+        dimensions = {each.name: each.value for each in alarm.dimensions}
+        metric = {"namespace": alarm.namespace, "name": alarm.metric_name, "dimensions": dimensions}
+        stat = {"stat": alarm.extended_statistic or alarm.statistic, "period": alarm.period}
+        found = [{"metricStat": {"metric": metric, **stat}}]
+    for each in alarm.metric_data_queries:
+        shown = {"id": each.id, "returnData": each.return_data is not False}
+        if each.expression:
+            shown["expression"] = each.expression
+        else:
+            metric = {
+                "namespace": each.metric_stat.metric.namespace,
+                "name": each.metric_stat.metric.metric_name,
+                "dimensions": {name.name: name.value for name in each.metric_stat.metric.dimensions},
+            }
+            shown["metricStat"] = {"metric": metric, "stat": each.metric_stat.stat, "period": each.metric_stat.period}
+        found.append(shown)
+    return {"description": alarm.description, "metrics": found}
 
 
 def _message(alarm: Any, before: str, now: str) -> dict[str, Any]:

@@ -17,11 +17,13 @@ from moto.sqs.models import Queue, SQSBackend, sqs_backends
 from springboard_local import pipeline
 from springboard_local.cloud import ACCOUNT, REGION
 from springboard_local.pipeline import ApiError
-from springboard_local.services import metrics
+from springboard_local.services import metric_math, metrics
 from springboard_local.services.alarms import Alarms
 from springboard_local.services.mending import Mending
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from springboard_local.cloud import Cloud
 
 _mending = Mending()
@@ -48,6 +50,7 @@ def _put_metric_alarm(original: Any) -> Any:
 
     def put(backend: Any, **settings: Any) -> Any:
         before = backend.alarms.get(settings["name"])
+        _check_metrics(settings.get("metric_data_queries") or ())
         if before is not None:
             settings["tags"] = None  # AWS ignores the tags of an update
         alarm = original(backend, **settings)
@@ -60,6 +63,30 @@ def _put_metric_alarm(original: Any) -> Any:
         return alarm
 
     return put
+
+
+def _check_metrics(queries: Sequence[Any]) -> None:
+    """What an alarm on metric math has to be: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html."""
+    if not queries:
+        return
+    stats = [each for each in queries if each.metric_stat]
+    expressions = [each for each in queries if each.expression]
+    if len(stats) > metric_math.MOST_METRICS or len(expressions) > metric_math.MOST_EXPRESSIONS:
+        message = f"An alarm can have {metric_math.MOST_METRICS} metrics and {metric_math.MOST_EXPRESSIONS} expressions"
+        raise ApiError("ValidationError", message)
+    if sum(each.return_data is not False for each in queries) != 1:
+        raise ApiError("ValidationError", "Exactly one element of the metrics list should return data.")
+    if len({int(each.metric_stat.period) for each in stats}) > 1:
+        raise ApiError("ValidationError", "Metrics list must contain metrics of a single period in the local cloud.")
+    for each in queries:
+        if not metric_math.IDENTIFIER.fullmatch(str(each.id)):
+            raise ApiError("ValidationError", f"{each.id} is no id: it begins with a lower-case letter.")
+    known = [each.id for each in stats]
+    for each in expressions:
+        try:
+            metric_math.check(each.expression, known)
+        except metric_math.ExpressionError as err:
+            raise ApiError("ValidationError", f"Error in expression '{each.id}': {err}") from err
 
 
 def _delete_alarms(backend: Any, alarm_names: list[str]) -> None:
@@ -195,29 +222,48 @@ def _get_metric_statistics(call: pipeline.Call) -> dict[str, Any]:
 
 
 def _get_metric_data(call: pipeline.Call) -> dict[str, Any]:
-    """GetMetricData without metric math."""
+    """GetMetricData: metrics, and expressions that name them."""
     parameters = call.parameters
     results = []
-    for query in parameters["MetricDataQueries"]:
-        if "MetricStat" not in query:
-            raise ApiError("NotImplemented", "The local cloud has no metric math.")
+    series: dict[str, dict[float, float]] = {}
+    for query in (each for each in parameters["MetricDataQueries"] if "MetricStat" in each):
         stat = query["MetricStat"]
         period = int(stat["Period"])
         start, end = _range(parameters, period)
-        points = _points(_key(stat["Metric"]), stat["Stat"], period, start, end)
+        series[query["Id"]] = dict(_points(_key(stat["Metric"]), stat["Stat"], period, start, end))
+    for query in parameters["MetricDataQueries"]:
+        measured = query.get("MetricStat")
+        points = sorted(series[query["Id"]].items()) if measured else _worked_out(query, series)
         if parameters.get("ScanBy") != "TimestampAscending":
             points.reverse()
         if query.get("ReturnData", True):
             results.append(
                 {
                     "Id": query["Id"],
-                    "Label": query.get("Label") or stat["Metric"]["MetricName"],
+                    "Label": query.get("Label")
+                    or query.get("MetricStat", {}).get("Metric", {}).get("MetricName", query["Id"]),
                     "Timestamps": [metrics.moment(moment) for moment, _ in points],
                     "Values": [value for _, value in points],
                     "StatusCode": "Complete",
                 }
             )
     return {"MetricDataResults": results, "Messages": []}
+
+
+def _worked_out(query: Any, series: Mapping[str, Mapping[float, float]]) -> list[tuple[float, float]]:
+    """An expression at each moment that any metric has data of."""
+    found = []
+    for moment in sorted({each for points in series.values() for each in points}):
+        values = {name: points.get(moment) for name, points in series.items()}
+        try:
+            result = metric_math.evaluate(query["Expression"], values, list(series))
+        except metric_math.ExpressionError as err:
+            raise ApiError("ValidationError", f"Error in expression '{query['Id']}': {err}") from err
+        if isinstance(result, list):
+            raise ApiError("NotImplemented", "The local cloud has expressions of one time series alone.")
+        if result is not None:
+            found.append((moment, result))
+    return found
 
 
 def _list_metrics(call: pipeline.Call) -> dict[str, Any]:
@@ -265,6 +311,8 @@ def _report(queue: Any) -> None:
     visible, hidden = len(queue.messages), queue.approximate_number_of_messages_not_visible
     metrics.level("AWS/SQS", "ApproximateNumberOfMessagesVisible", visible, QueueName=name)
     metrics.level("AWS/SQS", "ApproximateNumberOfMessagesNotVisible", hidden, QueueName=name)
+    sent = [each.sent_timestamp / 1_000 for each in queue._messages]
+    metrics.age("AWS/SQS", "ApproximateAgeOfOldestMessage", min(sent, default=None), QueueName=name)
 
 
 def _in_flight(metric: metrics.Key) -> bool:

@@ -100,19 +100,18 @@ class Carrier:
             hold.release()
 
     def _attempt(self, parcel: Parcel, tried: int, attempts: int, age: float) -> None:
-        rule = parcel.source_arn.rsplit("/", 1)[-1] if parcel.service == "events.amazonaws.com" else ""
+        _count(parcel, "", "InvocationAttemptCount")
         try:
             deliver(self._cloud, parcel)
-            if rule:
-                metrics.count("AWS/Events", "Invocations", RuleName=rule)
+            _count(parcel, "Invocations", "")
         except UndeliverableError as error:
+            _count(parcel, "", "TargetErrorCount")
             delay = min(2.0**tried, 300.0)
             late = self._cloud.clock.now() + timedelta(seconds=delay) - parcel.due > timedelta(seconds=age)
             if not error.final and tried < attempts and not late:
                 self._later(delay, lambda: self._attempt(parcel, tried + 1, attempts, age))
                 return
-            if rule:
-                metrics.count("AWS/Events", "FailedInvocations", RuleName=rule)
+            _count(parcel, "FailedInvocations", "InvocationDroppedCount")
             condition = "" if error.final else "MaximumEventAgeInSeconds" if late else "MaximumRetryAttempts"
             self._give_up(parcel, error, tried, condition)
 
@@ -145,8 +144,22 @@ class Carrier:
         letter = Parcel(parcel.service, parcel.source_arn, {"Arn": queue, "RoleArn": role}, parcel.payload, parcel.due)
         try:
             deliver(self._cloud, letter, attributes)
+            _count(parcel, "InvocationsSentToDlq", "InvocationsSentToDeadLetterCount")
         except UndeliverableError as failure:
+            _count(parcel, "InvocationsFailedToBeSentToDlq", "InvocationsFailedToBeSentToDeadLetterCount")
             log.warning("the dead letter of %s is lost: %s", parcel.source_arn, failure)
+
+
+def _count(parcel: Parcel, of_rule: str, of_schedule: str) -> None:
+    """Count for the rule, or for the schedule's group, each under its service's own name for it; "" counts nothing.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html and
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/monitoring-cloudwatch.html, read 2026-11-26.
+    """
+    if parcel.service == "events.amazonaws.com" and of_rule:
+        metrics.count("AWS/Events", of_rule, RuleName=parcel.source_arn.rsplit("/", 1)[-1])
+    if parcel.service == "scheduler.amazonaws.com" and of_schedule:
+        metrics.count("AWS/Scheduler", of_schedule, ScheduleGroup=parcel.source_arn.split("/")[-2])
 
 
 def deliver(cloud: Cloud, parcel: Parcel, attributes: Mapping[str, str] | None = None) -> None:

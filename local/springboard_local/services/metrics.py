@@ -1,8 +1,9 @@
 """What the local services measure: the store behind CloudWatch, on the cloud's clock.
 
 A *counted* metric has samples (executions that failed). A *level* has a value until it changes (messages in a
-queue, healthy targets) and gives one sample a minute, as the services of AWS report them. Services call `count`
-and `level`; without a running cloud both do nothing.
+queue, healthy targets) and gives one sample a minute, as the services of AWS report them. An *age* is a level that
+grows by itself (of the oldest message). Services call `count`, `level` and `age`; without a running cloud they do
+nothing.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class _Level:
     times: list[float] = field(default_factory=list)
     values: list[float | None] = field(default_factory=list)  # None: not reported from then on
     unit: str = "Count"
+    age: bool = False  # values are moments, seconds since 1970, that it counts from; infinity: 0 seconds
 
 
 class Store:
@@ -94,6 +96,12 @@ class Store:
             del found.times[:-_KEPT_MINUTES], found.values[:-_KEPT_MINUTES]
         self._listener(metric)
 
+    def age(self, metric: Key, since: float | None) -> None:
+        """Say since when (seconds since 1970) something is there; None: nothing is, and its age is 0."""
+        with self._lock:
+            self._levels.setdefault(metric, _Level(unit="Seconds", age=True))
+        self.level(metric, math.inf if since is None else since)
+
     def end(self, metric: Key) -> None:
         """A level is reported no longer; a counted metric just has no more samples."""
         with self._lock:
@@ -116,7 +124,10 @@ class Store:
             counted, found = self._counted.get(metric), self._levels.get(metric)
             if counted:
                 return any(minute * MINUTE >= start for minute in counted.minutes)
-            return bool(found and found.times and found.times[-1] >= start)
+            if not found or not found.times:
+                return False
+            grows = found.age and found.values[-1] not in {None, math.inf}
+            return grows or found.times[-1] >= start
 
     def metrics(self) -> list[Key]:
         """All that have ever got data."""
@@ -140,7 +151,7 @@ def _at_minutes(level: _Level, start: float, end: float) -> Iterator[tuple[float
         position = bisect_right(level.times, min(minute + MINUTE, end)) - 1
         value = level.values[position] if position >= 0 else None
         if value is not None:
-            yield value, 1
+            yield max(0.0, min(minute + MINUTE, end) - value) if level.age else value, 1
         minute += MINUTE
 
 
@@ -218,6 +229,12 @@ def level(namespace: str, name: str, value: float | None, /, **dimensions: str) 
     """A service reports a level from now on; None: no longer."""
     if _Present.store:
         _Present.store.level(key(namespace, name, dimensions), value)
+
+
+def age(namespace: str, name: str, since: float | None, /, **dimensions: str) -> None:
+    """A service reports an age in seconds from now on; `since` is a moment, None: there is nothing to be old."""
+    if _Present.store:
+        _Present.store.age(key(namespace, name, dimensions), since)
 
 
 def ended(dimension: str, value: str) -> None:

@@ -14,7 +14,7 @@ from moto.sns import models
 from moto.sqs.models import sqs_backends
 
 from springboard_local.cloud import ACCOUNT
-from springboard_local.services import iam
+from springboard_local.services import iam, metrics
 from springboard_local.services.mending import Mending
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def close(_: Cloud) -> None:
 def _asking(original: Any) -> Any:
     def publish(self: Any, message: str, *arguments: Any, **named: Any) -> None:
         problem = _problem(self.protocol, self.endpoint, self.topic_arn)
+        outcome = "NumberOfNotificationsFailed" if problem else "NumberOfNotificationsDelivered"
+        metrics.count("AWS/SNS", outcome, TopicName=self.topic_arn.rsplit(":", 1)[-1])
         if problem is None:
             original(self, message, *arguments, **named)
             return

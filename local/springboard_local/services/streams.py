@@ -21,7 +21,7 @@ from moto.sqs import models as sqs_models
 
 from springboard_local.clock import iso
 from springboard_local.cloud import ACCOUNT
-from springboard_local.services import dynamodb, iam, patterns
+from springboard_local.services import dynamodb, iam, metrics, patterns
 from springboard_local.services.delivery import Carrier
 from springboard_local.services.lambda_ import invoke
 from springboard_local.services.lambda_.errors import Throttled
@@ -99,8 +99,12 @@ def install(cloud: Cloud) -> None:
         update_event_source_mapping=_updating(backend.update_event_source_mapping),
     )
     _mending.replace(queue, add_message=_adding(queue.add_message))
-    # Delays and visibility of messages run on the cloud's clock.
-    _mending.replace(sqs_models, unix_time_millis=lambda: cloud.clock.now().timestamp() * 1_000)
+    # Delays and visibility of messages run on the cloud's clock, and how often a queue may be purged.
+    _mending.replace(
+        sqs_models,
+        unix_time_millis=lambda: cloud.clock.now().timestamp() * 1_000,
+        unix_time=lambda: cloud.clock.now().timestamp(),
+    )
 
 
 def reset(cloud: Cloud) -> None:
@@ -300,6 +304,11 @@ def _try(running: _Running, reader: _Reader) -> float | None:
         reader.batches.popleft()
         _give_up(running, reader, batch, "RecordAgeExceeded")
         return None
+    # Lambda measures the last record's age whenever it hands on a batch, and so again when it tries once more.
+    written = batch.records[-1]["dynamodb"]["ApproximateCreationDateTime"]
+    milliseconds = (running.cloud.clock.now().timestamp() - written) * 1_000
+    name = _function(mapping).function_name
+    metrics.count("AWS/Lambda", "IteratorAge", max(0.0, milliseconds), "Milliseconds", FunctionName=name)
     try:
         done = invoke(mapping.function_arn, json.dumps({"Records": batch.records}).encode())
     except Throttled:
@@ -359,11 +368,16 @@ def _give_up(running: _Running, reader: _Reader, batch: _Batch, condition: str) 
     destination = ((mapping.destination_config or {}).get("OnFailure") or {}).get("Destination")
     if not destination:
         return
-    function = lambda_models.lambda_backends[ACCOUNT][mapping.region].get_function(mapping.function_arn)
+    function = _function(mapping)
     try:
         _send(running.cloud, function.role, destination, json.dumps(_letter(running, reader, batch, condition)))
     except Exception as error:  # noqa: BLE001 - whatever it is, the next records have to be read
         log.warning("what %s gave up on is lost: %s", mapping.function_arn, error)
+        metrics.count("AWS/Lambda", "DestinationDeliveryFailures", FunctionName=function.function_name)
+
+
+def _function(mapping: Any) -> Any:
+    return lambda_models.lambda_backends[ACCOUNT][mapping.region].get_function(mapping.function_arn)
 
 
 def _send(cloud: Cloud, role: str, destination: str, body: str) -> None:

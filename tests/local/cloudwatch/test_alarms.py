@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
+from springboard_local.services import metric_math
 from springboard_local.services.alarms import judge
 
 if TYPE_CHECKING:
@@ -238,3 +239,88 @@ def test_log_lines_become_metrics(aws: Any, clock: ManualClock) -> None:
 def test_how_datapoints_are_judged(points: list[float | None], needed: int, missing: str, state: str | None) -> None:
     found = judge(points, comparison="GreaterThanThreshold", threshold=1, needed=needed, missing=missing)
     assert found.state == state
+
+
+def test_an_alarm_on_metric_math(aws: Any, clock: ManualClock) -> None:
+    """A sum in which what has no data counts nothing; it wakes for each of its metrics."""
+
+    def stat(name: str) -> dict[str, Any]:
+        metric = {"Namespace": "Shop", "MetricName": name, "Dimensions": [{"Name": "At", "Value": "home"}]}
+        return {"Id": name, "ReturnData": False, "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
+
+    given = {"EvaluationPeriods": 1, "Threshold": 2, "ComparisonOperator": "GreaterThanThreshold"}
+    total = {"Id": "total", "Expression": "SUM(FILL(METRICS(), 0))"}
+    queries = [stat("lost"), stat("broken"), {**total, "ReturnData": True}]
+    aws("cloudwatch").put_metric_alarm(AlarmName="math", Metrics=queries, **given)
+    [found] = aws("cloudwatch").describe_alarms(AlarmNames=["math"])["MetricAlarms"]
+    assert found["Metrics"] == queries
+    assert "MetricName" not in found
+    clock.advance(61)
+    assert state(aws, "math") == "OK"
+    at = [{"Name": "At", "Value": "home"}]
+    aws("cloudwatch").put_metric_data(
+        Namespace="Shop", MetricData=[{"MetricName": "broken", "Value": 3, "Dimensions": at}]
+    )
+    clock.advance(61)
+    assert state(aws, "math") == "ALARM"
+    clock.advance(121)
+    assert state(aws, "math") == "OK"
+    now = clock.now()
+    window = {"StartTime": now - timedelta(minutes=10), "EndTime": now}
+    answer = aws("cloudwatch").get_metric_data(MetricDataQueries=queries, **window)["MetricDataResults"]
+    assert [(each["Id"], each["Values"]) for each in answer] == [("total", [3.0])]
+    for wrong, said in (
+        ([stat("lost"), {**total, "Expression": "SEARCH('x', 'Sum', 60)"}], "cannot work out|no SEARCH"),
+        ([stat("lost"), {**total, "Expression": "lost + other"}], "names other"),
+        ([stat("lost"), stat("broken")], "Exactly one"),
+        ([*(stat(f"m{each}") for each in range(11)), total], "10 metrics"),
+        ([stat("lost"), {**total, "Expression": "METRICS()"}], "several time series"),
+    ):
+        with pytest.raises(ClientError, match=said):
+            aws("cloudwatch").put_metric_alarm(AlarmName="wrong", Metrics=wrong, **given)
+
+
+def test_the_age_of_the_oldest_message(aws: Any, clock: ManualClock) -> None:
+    url, _ = queue(aws, "old")
+    level = {"Statistic": "Maximum", "Period": 60, "Threshold": 3_600}
+    put(aws, "old", "AWS/SQS", "ApproximateAgeOfOldestMessage", {"QueueName": "old"}, **level)
+    aws("sqs").send_message(QueueUrl=url, MessageBody="first")
+    clock.advance(3_000)
+    aws("sqs").send_message(QueueUrl=url, MessageBody="second")
+    assert state(aws, "old") == "OK"
+    clock.advance(720)
+    assert state(aws, "old") == "ALARM"
+    [message] = aws("sqs").receive_message(QueueUrl=url)["Messages"]
+    clock.advance(60)
+    assert (message["Body"], state(aws, "old")) == ("first", "ALARM")  # in flight, and still there
+    aws("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    clock.advance(121)
+    assert state(aws, "old") == "OK"  # the second is younger
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("SUM(FILL(METRICS(), 0))", 5.0),
+        ("SUM([a, b])", 5.0),
+        ("a + b", None),
+        ("FILL(b, 1) * a", 5.0),
+        ("100 * a / (a + c)", 50.0),
+        ("a / (a - c)", None),
+        ("IF(a > 3, 1, 0)", 1.0),
+        ("IF(b > 3, 1, 0)", None),
+        ("MAX([a, c]) - MIN([a, c])", 0.0),
+        ("AVG([a, b, 1])", 3.0),
+        ("-a", -5.0),
+    ],
+)
+def test_what_metric_math_gives(expression: str, value: float | None) -> None:
+    assert metric_math.evaluate(expression, {"a": 5.0, "b": None, "c": 5.0}, ["a", "b"]) == value
+
+
+@pytest.mark.parametrize(
+    "expression", ["a +", "x", "a.b", "__import__('os')", "'a'", "SUM(a)", "ANOMALY_DETECTION_BAND(a)"]
+)
+def test_what_is_no_metric_math_here(expression: str) -> None:
+    with pytest.raises(metric_math.ExpressionError, match=r"local cloud|expression|names"):
+        metric_math.evaluate(expression, {"a": 1.0}, ["a"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from springboard_local.cloud import ACCOUNT, REGION
+from springboard_local.services import metrics
 from tests.local.iam.conftest import allow, document
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ def test_a_target_without_permission_gets_nothing_and_the_letter_says_why(accoun
     (letter,) = account.messages(f"{account.cloud.endpoint}/{ACCOUNT}/letters")
     assert letter["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"
     assert letter["MessageAttributes"]["RULE_ARN"]["StringValue"] == RULE
+    measured = {name for namespace, name, _ in metrics.present().metrics() if namespace == "AWS/Events"}
+    assert measured == {"FailedInvocations", "InvocationsSentToDlq"}
     account.client("lambda").add_permission(
         FunctionName="seen",
         StatementId="events",

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from springboard_local.cloud import ACCOUNT, REGION
+from springboard_local.services import metrics
 from tests.local.iam.conftest import document
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def test_a_queue_gets_only_what_it_lets_in(account: Account) -> None:
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=QUEUE)
     sns.publish(TopicArn=topic, Message="unheard")
     assert account.messages(url) == []
+    assert {name for _, name, _ in metrics.present().metrics()} >= {"NumberOfNotificationsFailed"}
     statement = {
         "Effect": "Allow",
         "Principal": {"Service": "sns.amazonaws.com"},

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from springboard_local.cloud import ACCOUNT, REGION
+from springboard_local.services import metrics
 from tests.local.iam.conftest import allow, trust
 
 if TYPE_CHECKING:
@@ -91,6 +92,13 @@ def test_without_the_right_it_ends_as_a_dead_letter(account: Account, role: str)
     attributes = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
     assert attributes["ERROR_CODE"] == "AccessDeniedException"
     assert "lambda:InvokeFunction" in attributes["ERROR_MESSAGE"]
+    measured = [metric for metric in metrics.present().metrics() if metric[0] == "AWS/Scheduler"]
+    assert {(name, dict(dimensions)["ScheduleGroup"]) for _, name, dimensions in measured} == {
+        ("InvocationAttemptCount", "default"),
+        ("TargetErrorCount", "default"),
+        ("InvocationDroppedCount", "default"),
+        ("InvocationsSentToDeadLetterCount", "default"),
+    }
 
 
 def test_a_universal_target_calls_any_api(account: Account, role: str) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from springboard_local.services import eks
+from springboard_local.pipeline import Rule
+from springboard_local.services import eks, metrics
 from tests.steps.flow import invariants
 from tests.steps.flow.springboard import document
 
@@ -44,7 +45,9 @@ def operators(springboard: Springboard) -> Iterator[str]:
     )["SubscriptionArn"]
     springboard.clock.advance(10 * MINUTE)
     assert ringing(springboard) == set()
+    told(springboard, url)  # that the sweep of a new stack had not run yet
     yield url
+    tend(springboard)
     springboard.client("sns").unsubscribe(SubscriptionArn=subscription)
     sqs.delete_queue(QueueUrl=url)
 
@@ -60,6 +63,16 @@ def told(springboard: Springboard, url: str) -> list[tuple[str, str]]:
             if "AlarmName" in message:
                 found.append((message["AlarmName"], message["AlarmDescription"].rpartition("#")[2]))
     return sorted(found)
+
+
+@pytest.mark.usefixtures("operators")
+def test_a_new_stack_rings_once_that_it_has_not_been_swept(springboard: Springboard) -> None:
+    asked = {"AlarmName": "springboard-sweep-silent", "HistoryItemType": "StateUpdate", "ScanBy": "TimestampAscending"}
+    items = springboard.client("cloudwatch").describe_alarm_history(**asked)["AlarmHistoryItems"]
+    assert [each["HistorySummary"] for each in items][:2] == [
+        "Alarm updated from INSUFFICIENT_DATA to ALARM",
+        "Alarm updated from ALARM to OK",
+    ]
 
 
 @pytest.mark.sweep
@@ -82,9 +95,7 @@ def test_a_dead_letter_rings_until_the_queue_is_empty(springboard: Springboard, 
     springboard.clock.advance(15 * MINUTE)  # after its retries
     assert ringing(springboard) == {"springboard-dead-letters"}
     assert told(springboard, operators) == [("springboard-dead-letters", "springboard-dead-letters")]
-    sqs = springboard.client("sqs")
-    [url] = [each for each in sqs.list_queues()["QueueUrls"] if "dead" in each]
-    sqs.purge_queue(QueueUrl=url)
+    tend(springboard)
     springboard.clock.advance(2 * MINUTE)
     assert ringing(springboard) == set()
 
@@ -106,3 +117,194 @@ def test_f13_a_lock_that_only_the_sweep_frees_rings(springboard: Springboard, op
     springboard.clock.advance(10 * MINUTE)
     assert ringing(springboard) == set()
     springboard.delete("lost")
+
+
+def rings(springboard: Springboard, url: str, *names: str, minutes: int = 2) -> None:
+    """These alarms ring within some minutes, no other does, and the operators are told where to read on."""
+    springboard.clock.advance(minutes * MINUTE)
+    assert ringing(springboard) == set(names)
+    assert told(springboard, url) == sorted((name, name) for name in names)
+
+
+def quiet(springboard: Springboard, minutes: int = 7) -> None:
+    """All is mended: nothing rings after the longest window."""
+    springboard.clock.advance(minutes * MINUTE)
+    assert ringing(springboard) == set()
+
+
+def tend(springboard: Springboard) -> None:
+    """Take all messages out of the dead-letter queue."""
+    sqs, url = springboard.client("sqs"), springboard.outputs["DeadLetterQueueUrl"]
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        for each in messages:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=each["ReceiptHandle"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", ["provision", "teardown"])
+def test_an_execution_that_runs_out_of_time_rings(springboard: Springboard, operators: str, machine: str) -> None:
+    states = springboard.client("stepfunctions")
+    arn = springboard.outputs[f"{machine.title()}MachineArn"]
+    before = states.describe_state_machine(stateMachineArn=arn)["definition"]
+    stuck = {
+        "StartAt": "Stuck",
+        "TimeoutSeconds": 30,
+        "States": {"Stuck": {"Type": "Wait", "Seconds": 60, "End": True}},
+    }
+    states.update_state_machine(stateMachineArn=arn, definition=json.dumps({"QueryLanguage": "JSONata", **stuck}))
+    states.start_execution(stateMachineArn=arn, input=json.dumps(NOBODY))
+    rings(springboard, operators, f"springboard-{machine}-timed-out")
+    states.update_state_machine(stateMachineArn=arn, definition=before)
+    quiet(springboard)
+
+
+NOBODY = {"environment": "0" * 32, "operation": "01K00000000000000000000000", "generation": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", ["provision", "teardown"])
+def test_an_execution_that_fails_at_once_rings(springboard: Springboard, operators: str, machine: str) -> None:
+    states = springboard.client("stepfunctions")
+    arn = springboard.outputs[f"{machine.title()}MachineArn"]
+    states.start_execution(stateMachineArn=arn, input=json.dumps(NOBODY))
+    rings(springboard, operators, f"springboard-{machine}-failed")
+    quiet(springboard)
+
+
+@pytest.mark.slow
+def test_an_aborted_execution_does_not_ring(springboard: Springboard, operators: str) -> None:
+    """Delete and cancel stop executions."""
+    states = springboard.client("stepfunctions")
+    arn = springboard.outputs["ProvisionMachineArn"]
+    before = states.describe_state_machine(stateMachineArn=arn)["definition"]
+    waits = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
+    states.update_state_machine(stateMachineArn=arn, definition=json.dumps({"QueryLanguage": "JSONata", **waits}))
+    running = states.start_execution(stateMachineArn=arn, input=json.dumps(NOBODY))["executionArn"]
+    states.stop_execution(executionArn=running)
+    rings(springboard, operators)
+    states.update_state_machine(stateMachineArn=arn, definition=before)
+
+
+@pytest.mark.slow
+def test_throttled_state_transitions_ring(springboard: Springboard, operators: str) -> None:
+    """The local cloud's Step Functions never throttles a transition: the number is put in its place."""
+    metrics.count("AWS/States", "ExecutionThrottled", StateMachineArn=springboard.outputs["TeardownMachineArn"])
+    rings(springboard, operators, "springboard-executions-throttled")
+    quiet(springboard)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("function", "times", "alarm"),
+    [
+        ("dns", 6, "address-errors"),
+        ("settle", 6, "cluster-errors"),
+        ("drift-check", 6, "trigger-errors"),
+        ("publish-events", 3, "events-failed"),
+    ],
+)
+def test_a_broken_function_rings(
+    springboard: Springboard, operators: str, function: str, times: int, alarm: str
+) -> None:
+    """Once is no illness: a step function repeats what failed for a passing reason."""
+    name = f"springboard-{function}"
+    for number in range(times):
+        if number == times - 1:
+            rings(springboard, operators, minutes=1)
+        assert "FunctionError" in springboard.client("lambda").invoke(FunctionName=name, Payload=b'"nonsense"')
+    rings(springboard, operators, f"springboard-{alarm}", minutes=1)
+    quiet(springboard)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("function", "alarm"),
+    [("firewall", "address-throttles"), ("node-groups", "cluster-throttles"), ("ttl-reached", "trigger-throttles")],
+)
+def test_a_throttled_function_rings(springboard: Springboard, operators: str, function: str, alarm: str) -> None:
+    client = springboard.client("lambda")
+    name = f"springboard-{function}"
+    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    with pytest.raises(client.exceptions.TooManyRequestsException):
+        client.invoke(FunctionName=name, Payload=b"{}")
+    rings(springboard, operators, f"springboard-{alarm}")
+    client.delete_function_concurrency(FunctionName=name)
+    quiet(springboard)
+
+
+@pytest.mark.slow
+def test_an_api_that_cannot_answer_rings(springboard: Springboard, operators: str) -> None:
+    client = springboard.client("lambda")
+    client.put_function_concurrency(FunctionName="springboard-api", ReservedConcurrentExecutions=0)
+    assert springboard.call("GET", "/environments").status >= 500
+    rings(springboard, operators, "springboard-api-errors", "springboard-api-throttles")
+    client.delete_function_concurrency(FunctionName="springboard-api")
+    assert springboard.call("GET", "/environments").status == 200
+    quiet(springboard)
+
+
+@pytest.mark.slow
+def test_a_rule_that_may_not_call_its_function_rings(springboard: Springboard, operators: str) -> None:
+    client, name = springboard.client("lambda"), "springboard-sweep"
+    [statement] = json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"]
+    client.remove_permission(FunctionName=name, StatementId=statement["Sid"])
+    rings(springboard, operators, "springboard-schedules-failed", "springboard-dead-letters", minutes=6)
+    client.add_permission(
+        FunctionName=name,
+        StatementId=statement["Sid"],
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=statement["Condition"]["ArnLike"]["AWS:SourceArn"],
+    )
+    tend(springboard)
+    quiet(springboard)
+
+
+@pytest.mark.slow
+def test_a_sweep_that_does_not_run_rings(springboard: Springboard, operators: str) -> None:
+    events = springboard.client("events")
+    [rule] = [each["Name"] for each in events.list_rules()["Rules"] if "ScheduleExpression" in each]
+    events.disable_rule(Name=rule)
+    rings(springboard, operators, "springboard-sweep-silent", minutes=20)
+    events.enable_rule(Name=rule)
+    quiet(springboard)
+
+
+@pytest.mark.slow
+def test_a_dead_letter_that_is_lost_rings(springboard: Springboard, operators: str) -> None:
+    sqs, url = springboard.client("sqs"), springboard.outputs["DeadLetterQueueUrl"]
+    asked = {"QueueUrl": url, "AttributeNames": ["Policy", "QueueArn"]}
+    before = sqs.get_queue_attributes(**asked)["Attributes"]
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "sqs:SendMessage", "Resource": before["QueueArn"]}
+    closed = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": closed})
+    function = springboard.client("lambda")
+    function.invoke(FunctionName="springboard-ttl-reached", InvocationType="Event", Payload=b'"nonsense"')
+    springboard.clock.advance(5 * MINUTE)  # after its retries
+    assert "springboard-dead-letters-lost" in {name for name, _ in told(springboard, operators)}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": before["Policy"]})
+    quiet(springboard, 10)
+
+
+@pytest.mark.sweep
+def test_a_dead_letter_that_nobody_tends_rings_again(springboard: Springboard, operators: str) -> None:
+    sqs, url = springboard.client("sqs"), springboard.outputs["DeadLetterQueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="lost")
+    rings(springboard, operators, "springboard-dead-letters")
+    springboard.clock.advance(24 * 60 * MINUTE)
+    assert told(springboard, operators) == [("springboard-dead-letters-old", "springboard-dead-letters-old")]
+    tend(springboard)
+    quiet(springboard)
+
+
+@pytest.mark.sweep
+def test_events_that_cannot_be_published_ring(springboard: Springboard, operators: str) -> None:
+    """That they fail, that later ones are late, and that some were given up."""
+    fault = springboard.cloud.pipeline.inject(Rule("events", "error", operation="PutEvents", probability=1.0))
+    assert springboard.call("POST", "/environments", document("unheard")).status == 202
+    names = [f"springboard-{each}" for each in ("dead-letters", "events-failed", "events-late")]
+    rings(springboard, operators, *names, minutes=10)
+    springboard.cloud.pipeline.clear_faults(fault.number)
+    springboard.delete("unheard")
+    tend(springboard)
+    quiet(springboard)

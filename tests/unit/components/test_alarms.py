@@ -56,6 +56,11 @@ def test_errors_latency_and_each_applications_targets_are_watched() -> None:
         {"Name": "TargetGroup", "Value": f"targetgroup/{group}/0123456789abcdef"},
     ]
     assert unhealthy["AlarmActions"] == [SITE.alarm_topic_arn]
+    errors = aws.cloudwatch.state[f"{ALARM}errors"]["Metrics"]
+    assert [each["MetricStat"]["Metric"]["MetricName"] for each in errors if "MetricStat" in each] == [
+        "HTTPCode_Target_5XX_Count",
+        "HTTPCode_ELB_5XX_Count",
+    ]
     body = json.loads(aws.cloudwatch.state[DASHBOARD]["body"])
     assert all(widget["properties"]["metrics"] for widget in body["widgets"])
 
@@ -77,7 +82,17 @@ def test_an_application_that_comes_or_goes_brings_or_takes_its_alarm() -> None:
     assert aws.state() == made().state()
 
 
-@pytest.mark.parametrize("drift", [{"Threshold": 1e6}, {"AlarmActions": []}, {"EvaluationPeriods": 50}])
+@pytest.mark.parametrize(
+    "drift",
+    [
+        {"Threshold": 1e6},
+        {"AlarmActions": []},
+        {"EvaluationPeriods": 50},
+        {"AlarmDescription": "nothing to see here"},
+        {"Metrics": []},
+        {"Metrics": [{"Id": "total", "Expression": "0", "ReturnData": True}]},
+    ],
+)
 def test_an_alarm_that_was_changed_by_hand_is_mended(drift: dict[str, Any]) -> None:
     aws = made()
     before = aws.state()

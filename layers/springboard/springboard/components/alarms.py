@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 _NAMESPACE = "AWS/ApplicationELB"
 _MINUTE = 60
 _LATENCY_SECONDS = 2.0
-_ERRORS = 10  # 5xx answers of the application in five minutes
-# What we set of an alarm, and so compare.
+_ERRORS = 10  # 5xx answers of the applications or the load balancer in a minute
+_RUNBOOK = "runbook docs/guide/runbooks.md#environment-"
+# What we set of an alarm, and so compare; `Metrics` and `Dimensions` in no order.
 _COMPARED = (
+    "AlarmDescription",
     "MetricName",
     "Namespace",
     "Dimensions",
@@ -87,7 +89,11 @@ class DeleteDashboard(Change):
 
 
 def desired(environment: Environment, site: Site) -> Desired:
-    """Errors and latency of the load balancer, unhealthy targets of each application."""
+    """Errors and latency of the load balancer, unhealthy targets of each application.
+
+    Answers 5xx of the applications and of the load balancer itself (no target was there to answer) are one alarm on
+    metric math: each alarm is a call of the create.
+    """
     balancer = _suffix(environment.facts.get("load_balancer", {}).get("arn", ""), "loadbalancer/")
     groups = environment.facts.get("target_groups", {}).get("groups", {})
     dashboard = naming.dashboard(site.prefix, environment.name, environment.uid)
@@ -101,11 +107,15 @@ def desired(environment: Environment, site: Site) -> Desired:
         alarms.append(
             _alarm(
                 _name(environment, site, "errors"),
-                f"{environment.name}: the applications answer 5xx",
+                f"{environment.name}: over {_ERRORS} answers 5xx a minute, {_RUNBOOK}errors",
                 site.alarm_topic_arn,
-                metric="HTTPCode_Target_5XX_Count",
-                dimensions={"LoadBalancer": balancer},
-                statistic={"Statistic": "Sum"},
+                watched={
+                    "Metrics": [
+                        _series("target", "HTTPCode_Target_5XX_Count", balancer),
+                        _series("balancer", "HTTPCode_ELB_5XX_Count", balancer),
+                        {"Id": "total", "Label": "5xx", "Expression": "SUM(FILL(METRICS(), 0))", "ReturnData": True},
+                    ]
+                },
                 threshold=_ERRORS,
                 periods=5,
             )
@@ -113,11 +123,9 @@ def desired(environment: Environment, site: Site) -> Desired:
         alarms.append(
             _alarm(
                 _name(environment, site, "latency"),
-                f"{environment.name}: 1 of 20 answers takes over {_LATENCY_SECONDS:g} s",
+                f"{environment.name}: 1 of 20 answers takes over {_LATENCY_SECONDS:g} s, {_RUNBOOK}latency",
                 site.alarm_topic_arn,
-                metric="TargetResponseTime",
-                dimensions={"LoadBalancer": balancer},
-                statistic={"ExtendedStatistic": "p95"},
+                watched=_metric("TargetResponseTime", {"ExtendedStatistic": "p95"}, LoadBalancer=balancer),
                 threshold=_LATENCY_SECONDS,
                 periods=5,
             )
@@ -126,11 +134,11 @@ def desired(environment: Environment, site: Site) -> Desired:
             alarms.append(
                 _alarm(
                     _name(environment, site, f"unhealthy-{app_name}"),
-                    f"{environment.name}: targets of {app_name} are unhealthy",
+                    f"{environment.name}: targets of {app_name} are unhealthy, {_RUNBOOK}unhealthy",
                     site.alarm_topic_arn,
-                    metric="UnHealthyHostCount",
-                    dimensions={"LoadBalancer": balancer, "TargetGroup": suffix},
-                    statistic={"Statistic": "Maximum"},
+                    watched=_metric(
+                        "UnHealthyHostCount", {"Statistic": "Maximum"}, LoadBalancer=balancer, TargetGroup=suffix
+                    ),
                     threshold=0,
                     periods=5,
                 )
@@ -223,37 +231,59 @@ def _name(environment: Environment, site: Site, what: str) -> str:
 
 
 def _alarm(
-    name: str,
-    description: str,
-    topic_arn: str,
-    *,
-    metric: str,
-    dimensions: Mapping[str, str],
-    statistic: Mapping[str, str],
-    threshold: float,
-    periods: int,
+    name: str, description: str, topic_arn: str, *, watched: Mapping[str, Any], threshold: float, periods: int
 ) -> dict[str, Any]:
     return {
         "AlarmName": name,
         "AlarmDescription": description,
-        "Namespace": _NAMESPACE,
-        "MetricName": metric,
-        "Dimensions": [{"Name": key, "Value": value} for key, value in sorted(dimensions.items())],
-        "Period": _MINUTE,
+        **watched,
         "EvaluationPeriods": periods,
         "Threshold": float(threshold),
         "ComparisonOperator": "GreaterThanThreshold",
         # A load balancer without traffic has no data, and that is no fault.
         "TreatMissingData": "notBreaching",
         "AlarmActions": [topic_arn],
+    }
+
+
+def _metric(name: str, statistic: Mapping[str, str], **dimensions: str) -> dict[str, Any]:
+    """What an alarm on one metric says of it."""
+    return {
+        "Namespace": _NAMESPACE,
+        "MetricName": name,
+        "Dimensions": _pairs(dimensions),
+        "Period": _MINUTE,
         **statistic,
     }
 
 
+def _series(name: str, metric: str, balancer: str) -> dict[str, Any]:
+    """One metric of an expression, summed up over a minute."""
+    found = {"Namespace": _NAMESPACE, "MetricName": metric, "Dimensions": _pairs({"LoadBalancer": balancer})}
+    return {"Id": name, "MetricStat": {"Metric": found, "Period": _MINUTE, "Stat": "Sum"}, "ReturnData": False}
+
+
+def _pairs(dimensions: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Name": key, "Value": value} for key, value in sorted(dimensions.items())]
+
+
 def _compared(alarm: Mapping[str, Any]) -> dict[str, Any]:
     picked = {key: alarm[key] for key in _COMPARED if alarm.get(key) is not None}
-    picked["Dimensions"] = sorted((each["Name"], each["Value"]) for each in picked.get("Dimensions", ()))
+    picked["Dimensions"] = _unordered(picked.get("Dimensions", ()))
+    picked["Metrics"] = {each["Id"]: _query(each) for each in alarm.get("Metrics") or ()}
     return picked
+
+
+def _query(query: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What counts of one member of `Metrics`."""
+    stat = query.get("MetricStat") or {}
+    metric = stat.get("Metric") or {}
+    named = (metric.get("Namespace"), metric.get("MetricName"), _unordered(metric.get("Dimensions") or ()))
+    return query.get("Expression"), query.get("ReturnData"), stat.get("Period"), stat.get("Stat"), named
+
+
+def _unordered(dimensions: Sequence[Mapping[str, str]]) -> list[tuple[str, str]]:
+    return sorted((each["Name"], each["Value"]) for each in dimensions)
 
 
 def _suffix(arn: str, beginning: str) -> str:
