@@ -19,7 +19,7 @@ from springboard_local.cloud import ACCOUNT, REGION
 from tests.steps.flow import stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tests.steps.flow.springboard import Springboard
 
@@ -602,6 +602,123 @@ def test_a_tag_of_ours_can_be_put_on_nothing_of_somebody_elses(account: Account)
         ("LoadBalancerFunctionRole", account.load_balancer(NAMESAKE)),
     ):
         assert refusal(account.acting(role, "elbv2").add_tags, {"ResourceArns": [arn], "Tags": ours})
+
+
+# The stack's two keys
+
+USES = (
+    "Encrypt",
+    "Decrypt",
+    "ReEncryptFrom",
+    "GenerateDataKey",
+    "DescribeKey",
+    "ListGrants",
+    "CreateGrant",
+    "RevokeGrant",
+    "PutKeyPolicy",
+    "DisableKey",
+    "ScheduleKeyDeletion",
+)
+SENDING = {"Decrypt", "GenerateDataKey"}
+SENDERS = ("ExecutionEnded", "Sweep", "TtlReached", "DriftCheck", "PublishEvents")
+# Key → service through which, or "" by a call of KMS itself → role → what it may.
+USERS: dict[str, dict[str, dict[str, set[str]]]] = {
+    "Key": {
+        "": {},
+        "dynamodb": {"every function": {"Decrypt"}},
+        "sqs": {**{f"{name}FunctionRole": SENDING for name in SENDERS}, "ScheduleRole": SENDING},
+        "sns": {"PublishEventsFunctionRole": SENDING},
+        "eks": {},
+    },
+    "SecretsKey": {
+        via: {
+            "ClusterRole": {"Encrypt", "Decrypt", "DescribeKey", "ListGrants"},
+            "ClusterFunctionRole": {"DescribeKey", "CreateGrant"},
+        }
+        for via in ("", "dynamodb", "sqs", "sns", "eks")
+    },
+}
+
+
+def arn_of(account: Account, name: str) -> str:
+    return f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{key(account, name)}"
+
+
+@pytest.mark.parametrize(("name", "via"), [(name, via) for name, ways in USERS.items() for via in ways])
+def test_each_key_is_used_by_those_who_need_it_and_as_they_need_it(account: Account, name: str, via: str) -> None:
+    wanted = {role: uses for role, uses in USERS[name][via].items() if role in account.roles}
+    if "every function" in USERS[name][via]:
+        uses = USERS[name][via]["every function"]
+        wanted |= {role: uses for role in account.roles if role.endswith("FunctionRole")}
+    context = {"kms:viaservice": (f"{via}.{REGION}.amazonaws.com",)} if via else {}
+    # AWS's AmazonEKSClusterPolicy lets a cluster describe every key, which tells nothing of what it encrypts.
+    wanted["ClusterRole"] = {*wanted.get("ClusterRole", ()), "DescribeKey"}
+    found: dict[str, set[str]] = {}
+    for logical, role in account.roles.items():
+        may = {use for use in USES if not why_not(role, use, arn_of(account, name), context)}
+        if may:
+            found[logical] = may
+    assert found == wanted
+
+
+def why_not(role: str, use: str, arn: str, context: Mapping[str, tuple[str, ...]]) -> str | None:
+    """What IAM objects to a role's use of a key."""
+    from springboard_local.services import iam  # noqa: PLC0415 - of moto, which the cloud has to prepare first
+
+    session = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/session"
+    principal = iam.Principal(
+        session, "AROA:session", ACCOUNT, "session", "AssumedRole", f"arn:aws:iam::{ACCOUNT}:role/{role}"
+    )
+    return iam.is_allowed(principal, f"kms:{use}", arn, dict(context))
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_a_key_is_the_accounts_and_no_other_accounts(account: Account, name: str) -> None:
+    """The key's own policy: whom IAM lets use it, in this account; in another nobody, whatever IAM there says."""
+    arn = arn_of(account, name)
+    iam = account.client("iam")
+    role = iam.create_role(RoleName=account.name(SOMEBODY), AssumeRolePolicyDocument=TRUST)["Role"]["RoleName"]
+    assert "because no identity-based policy allows the kms:Decrypt action" in str(why_not(role, "Decrypt", arn, {}))
+    everything = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}]}'
+    iam.put_role_policy(RoleName=role, PolicyName="keys", PolicyDocument=everything)
+    assert why_not(role, "Decrypt", arn, {}) is None
+    for other in ("arn:aws:iam::444455556666:root", "arn:aws:iam::444455556666:role/admin"):
+        assert not any(key_allows(arn, use, ("AWS", other)) for use in USES)
+    assert not any(key_allows(arn, use, ("AWS", f"arn:aws:iam::{ACCOUNT}:role/{role}")) for use in USES)
+    assert all(key_allows(arn, use, ("AWS", f"arn:aws:iam::{ACCOUNT}:root")) for use in USES)
+
+
+SERVICES = ("events", "cloudwatch", "scheduler", "sns", f"logs.{REGION}", "eks", "lambda", "s3", "dynamodb")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_uses_the_record_key_for_this_account_alone(account: Account, service: str) -> None:
+    ours, theirs, secrets = ({"aws:sourceaccount": (number,)} for number in (ACCOUNT, "444455556666", ACCOUNT))
+    logs = "kms:encryptioncontext:aws:logs:arn"
+    group = f"arn:aws:logs:{REGION}:{{}}:log-group:/springboard/{stack.STACK}/api"
+    principal = ("Service", f"{service}.amazonaws.com")
+
+    def may(name: str, context: Mapping[str, tuple[str, ...]]) -> set[str]:
+        return {use for use in USES if key_allows(arn_of(account, name), use, principal, context)}
+
+    assert may("SecretsKey", {**secrets, logs: (group.format(ACCOUNT),)}) == set()
+    assert may("Key", {}) == may("Key", theirs) == may("Key", {logs: (group.format("444455556666"),)}) == set()
+    if service.startswith("logs."):
+        assert may("Key", {logs: (group.format(ACCOUNT),)}) == {*SENDING, "Encrypt", "ReEncryptFrom", "DescribeKey"}
+        assert may("Key", ours) == set()
+    else:
+        assert may("Key", ours) == (SENDING if service in {"events", "cloudwatch", "scheduler", "sns"} else set())
+
+
+def key_allows(
+    arn: str, use: str, principal: tuple[str, str], context: Mapping[str, tuple[str, ...]] | None = None
+) -> bool:
+    """What the policy on the key says by itself."""
+    from springboard_local.services.iam.policy import Request, verdict  # noqa: PLC0415 - beside moto
+    from springboard_local.services.iam.resource_policies import resource_policies  # noqa: PLC0415
+
+    request = Request(f"kms:{use}", arn, context or {}, frozenset({principal}))
+    return verdict(resource_policies(arn), request, of_resource=True) == "allow"
 
 
 def test_with_a_zone_of_its_own_a_stack_writes_to_no_other(account: Account) -> None:
