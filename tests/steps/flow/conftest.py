@@ -17,7 +17,10 @@ from tests.template import grants
 from tests.template.grants import Grant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
+
+
+PASSED = pytest.StashKey[bool]()
 
 
 class Latencies(LatencyModel):
@@ -44,6 +47,17 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Springboard]:
         clock.close()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let fixtures know whether the test itself has passed."""
+    report = yield
+    if call.when == "call":
+        item.stash[PASSED] = report.passed
+    return report
+
+
 def without() -> Grant | None:
     """`SPRINGBOARD_WITHOUT="ClusterFunctionRole eks:DescribeCluster 0"`: a grant to leave out, for test_removed.py."""
     said = os.environ.get("SPRINGBOARD_WITHOUT", "").split()
@@ -61,6 +75,8 @@ def _needed(request: pytest.FixtureRequest) -> Iterator[None]:
 
     since = needed.number()
     yield
+    if not request.node.stash.get(PASSED, False):
+        return  # what else a failed test would have asked for is of no interest
     test = request.node.nodeid.partition("[")[0]
     made = needed.made(springboard.deployment, since)
     assert list(needed.findings(grants.needs().of(test), made)) == []
