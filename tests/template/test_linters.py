@@ -28,7 +28,10 @@ def findings(text: str) -> set[tuple[str, str]]:
     return {(str(match.rule.id), "/".join(map(str, match.path or ()))) for match in lint(text, config=options)}
 
 
-@pytest.mark.parametrize("text", [transformed.template, lambda: source.text("network.yaml")], ids=["stack", "network"])
+WRITTEN = [transformed.template, lambda: source.text("network.yaml"), lambda: source.text("deployer.yaml")]
+
+
+@pytest.mark.parametrize("text", WRITTEN, ids=["stack", "network", "deployer"])
 def test_cfn_lint_has_nothing_to_say(text: Any) -> None:
     assert findings(text()) - WAIVED.keys() == set()
 

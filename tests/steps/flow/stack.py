@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from tests.template.grants import Grant
 
 BASE_DOMAIN = "dev.example.com"
-BUCKET = "packages"
+BUCKET = "aws-sam-cli-managed-default-packages"
+TEMPLATE = f"https://s3.amazonaws.com/{BUCKET}/template.yaml"
 STACK = "springboard"
 PACKAGED = {
     "CodeUri: functions/": f"CodeUri: s3://{BUCKET}/empty.zip",
@@ -41,17 +42,13 @@ PACKAGED = {
 
 def deploy(cloud: LocalCloud, clock: ManualClock, without: Grant | None = None) -> dict[str, str]:
     """Make the hosted zone and the stack, but for a grant of one of its roles; the stack's outputs."""
-    from springboard_local.services import ecr, iam  # noqa: PLC0415 - of moto, which the cloud has to prepare first
+    from springboard_local.services import iam  # noqa: PLC0415 - of moto, which the cloud has to prepare first
 
-    ecr.seed(cloud, seeds.images(source.ROOT / "examples"))
-    cloud.client("route53").create_hosted_zone(Name=BASE_DOMAIN, CallerReference="flow")
-    _upload(cloud, without)
-    faults = cloud.settings.extra["kubernetes faults"] = KubernetesFaults()
-    cloud.settings.extra["handlers"].update(_handlers(faults))
+    prepare(cloud, without)
     stacks = cloud.client("cloudformation")
     stacks.create_stack(
         StackName=STACK,
-        TemplateURL=f"https://s3.amazonaws.com/{BUCKET}/template.yaml",
+        TemplateURL=TEMPLATE,
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         Parameters=[{"ParameterKey": "BaseDomain", "ParameterValue": BASE_DOMAIN}],
     )
@@ -65,6 +62,17 @@ def deploy(cloud: LocalCloud, clock: ManualClock, without: Grant | None = None) 
     assert described["StackStatus"] == "CREATE_COMPLETE", described
     cloud.settings.extra["decisions on deployment"] = iam.decisions.all()
     return {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
+
+
+def prepare(cloud: LocalCloud, without: Grant | None = None) -> None:
+    """What there has to be before the stack: images, the hosted zone, the packages, and the code of the functions."""
+    from springboard_local.services import ecr  # noqa: PLC0415 - of moto, which the cloud has to prepare first
+
+    ecr.seed(cloud, seeds.images(source.ROOT / "examples"))
+    cloud.client("route53").create_hosted_zone(Name=BASE_DOMAIN, CallerReference="flow")
+    _upload(cloud, without)
+    faults = cloud.settings.extra["kubernetes faults"] = KubernetesFaults()
+    cloud.settings.extra["handlers"].update(_handlers(faults))
 
 
 def _upload(cloud: LocalCloud, without: Grant | None) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from springboard_local.cloud import ACCOUNT, REGION
 from springboard_local.pipeline import ApiError, operation
-from springboard_local.services import sam
+from springboard_local.services import iam, sam
 from springboard_local.services.cloudformation import planning
 from springboard_local.services.cloudformation import template as templates
 from springboard_local.services.cloudformation.engine import Engine
@@ -112,6 +112,14 @@ def _given(parameters: Mapping[str, Any], stack: Stack | None) -> dict[str, str]
     return given
 
 
+def _role(parameters: Mapping[str, Any]) -> str | None:
+    """The service role that is named; whether its namer may pass it, IAM has decided."""
+    role: str | None = parameters.get("RoleARN")
+    if role and iam.trust_problem(role, "cloudformation.amazonaws.com"):
+        raise _invalid(f"Role {role} is invalid or cannot be assumed")
+    return role
+
+
 def _plan(parameters: Mapping[str, Any], stack: Stack | None) -> Plan:
     tags = {each["Key"]: each["Value"] for each in parameters.get("Tags") or []}
     if "Tags" not in parameters and stack:
@@ -123,7 +131,7 @@ def _plan(parameters: Mapping[str, Any], stack: Stack | None) -> Plan:
             _given(parameters, stack),
             tags,
             list(parameters.get("Capabilities") or []),
-            role_arn=parameters.get("RoleARN"),
+            role_arn=_role(parameters),
             notification_arns=parameters.get("NotificationARNs"),
             description=parameters.get("Description", ""),
         )
@@ -200,6 +208,7 @@ def delete_stack(call: Call) -> Mapping[str, Any]:
         )
         if users:
             raise _invalid(f"Export {output.export} cannot be deleted as it is in use by {', '.join(users)}")
+    stack.role_arn = _role(call.parameters) or stack.role_arn
     stack.set_status("DELETE_IN_PROGRESS", "User Initiated")
     retain = call.parameters.get("RetainResources") or []
     _State.engine.start(lambda: _State.engine.delete(stack, retain), f"delete {stack.stack_name}")

@@ -621,7 +621,9 @@ class NestedStack(ResourceType):
     @override
     def create(self, work: Work, properties: Properties) -> Made:
         parent = self._parent(work)
-        child = self._engine.add(work.name(128))
+        name = work.name(128)
+        self._check(parent, "CreateStack", work.arn("cloudformation", f"stack/{name}/*"))
+        child = self._engine.add(name)
         child.parent_id, child.root_id = parent.stack_id, parent.root_id or parent.stack_id
         work.exists(child.stack_id)
         child.set_status("CREATE_IN_PROGRESS", "User Initiated")
@@ -631,6 +633,7 @@ class NestedStack(ResourceType):
     @override
     def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Made:
         child = self._engine.stacks[physical_id]
+        self._check(self._parent(work), "UpdateStack", physical_id)
         child.set_status("UPDATE_IN_PROGRESS", "User Initiated")
         self._engine.update(child, self._plan(work, new, self._parent(work)))
         return self._made(child, "updated")
@@ -640,10 +643,22 @@ class NestedStack(ResourceType):
         child = self._engine.stacks[physical_id]
         if child.deleted:
             return
+        parent = self._parent(work)
+        self._check(parent, "DeleteStack", physical_id)
+        child.role_arn = parent.role_arn
         child.set_status("DELETE_IN_PROGRESS", "User Initiated")
         self._engine.delete(child)
         if not child.deleted:
             raise ResourceError(f"Embedded stack {physical_id} was not successfully deleted: {child.reason}")
+
+    @staticmethod
+    def _check(parent: Stack, operation: str, arn: str) -> None:
+        """A nested stack is CloudFormation's own call, with the service role's rights."""
+        from springboard_local.services import iam  # noqa: PLC0415 - of moto, which the cloud has to prepare first
+
+        action = f"cloudformation:{operation}"
+        if parent.role_arn and not iam.role_allows(parent.role_arn, action, arn):
+            raise ResourceError(f"{parent.role_arn} is not authorized to perform: {action} on resource: {arn}")
 
     @staticmethod
     def _parent(work: Work) -> Stack:
