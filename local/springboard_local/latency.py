@@ -62,7 +62,7 @@ DURATIONS: dict[str, Duration] = {
 class LatencyModel:
     """Draws durations; thread-safe. With `spread=False` every draw is the median."""
 
-    def __init__(self, seed: int = 0, *, spread: bool = True) -> None:
+    def __init__(self, seed: int | str = 0, *, spread: bool = True) -> None:
         self._random = random.Random(seed)  # noqa: S311 - a simulation, not a secret
         self._spread = spread
         self._lock = threading.Lock()

@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from springboard.components.reconcile import SHORTEST_WAIT, next_look
+from springboard.components.reconcile import SHORTEST_WAIT, aimed_look, next_look
 from springboard.components.table import ROWS
 from tests.template import asl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from springboard.components.contract import Pace, Row
 
 # Entered, scheduled, started, succeeded, exited; a retry adds scheduled, started and failed.
 EVENTS = {"Task": 5, "Choice": 2, "Wait": 2, "Parallel": 4, "Succeed": 2, "Fail": 1}
@@ -63,28 +65,37 @@ def _loop(wait: asl.State, *, throttled: bool) -> Worst:
     if not tasks:
         return Worst(0, int(wait.body["Seconds"]))
     patience = max(_patience(task) for task in tasks)
+    paces = [_row(task).pace for task in tasks if not task.name.startswith("Remove")]
     delays = _delays(tasks[0]) if throttled else []
     once = sum(EVENTS[state.type] for state in round_)
     # A retry adds events but takes time as well: the worst number of them is somewhere between none and all.
     events = max(
-        looks(patience, sum(delays[:retries])) * (once + EVENTS_OF_A_RETRY * retries * len(tasks))
+        looks(patience, sum(delays[:retries]), paces) * (once + EVENTS_OF_A_RETRY * retries * len(tasks))
         for retries in range(len(delays) + 1)
     )
     return Worst(events, patience)
 
 
-def looks(patience: int, retrying: float = 0) -> int:
-    """How often a component is looked at before its patience ends, if it always asks for the shortest wait."""
+def looks(patience: int, retrying: float = 0, paces: Sequence[Pace] = ()) -> int:
+    """How often a component is looked at before its patience ends, if it always asks for the shortest wait.
+
+    What one of `paces` is aimed at may ask for less than others of that age, once it is due.
+    """
     number, waited = 1, 0.0
     while waited <= patience:
         number += 1
-        waited += next_look(SHORTEST_WAIT, int(waited)) + retrying
+        aimed = [aimed_look(pace, int(waited), started=False) for pace in paces]
+        waited += min([next_look(SHORTEST_WAIT, int(waited)), *aimed]) + retrying
     return number
 
 
 def _patience(task: asl.State) -> int:
-    row = ROWS_BY_TITLE[task.function().removesuffix("FunctionArn")]
+    row = _row(task)
     return row.removal_patience if task.name.startswith("Remove") else row.patience
+
+
+def _row(task: asl.State) -> Row:
+    return ROWS_BY_TITLE[task.function().removesuffix("FunctionArn")]
 
 
 def _delays(state: asl.State) -> list[float]:

@@ -45,9 +45,11 @@ def waiting_since(step: datetime | None, condition: datetime | None, *, removal:
     return record
 
 
-def look(record: Environment, after: int, *, asks: int = 0, removal: bool = False) -> tuple[Verdict, int]:
+def look(
+    record: Environment, after: int, *, asks: int | Pace = 0, aimed: bool = False, removal: bool = False
+) -> tuple[Verdict, int]:
     """Verdict and seconds until the next look, so many seconds from NOW."""
-    waiting = component(Waiting("cluster", "it is CREATING", asks))
+    waiting = component(Waiting("cluster", "it is CREATING", asks, aimed=aimed))
     outcome = reconcile(waiting, ROW, WORLD, record, NOW + timedelta(seconds=after), removal=removal)
     return outcome.verdict, outcome.retry_after
 
@@ -86,3 +88,20 @@ def test_looks_come_as_asked_and_grow_rarer_with_the_wait() -> None:
     assert look(record, 2000)[1] == 80
     assert look(record, 0, asks=300)[1] == 300
     assert look(record, 0, asks=1)[1] == 5
+
+
+def test_what_is_aimed_at_is_not_looked_at_before_it_can_be_there_whoever_looks_meanwhile() -> None:
+    record = waiting_since(NOW, NOW)
+    assert look(record, 0, aimed=True)[1] == 384
+    assert look(record, 100, aimed=True)[1] == 284  # a handler that was killed, or a loop over several components
+    assert look(record, 380, aimed=True)[1] == 20
+    assert look(record, 884, aimed=True)[1] == 20  # 500 s overdue
+    assert look(record, 1384, aimed=True)[1] == 40  # 1000 s overdue: 25 looks double the wait
+    assert look(record, 12, asks=Pace(10, 6, share=4))[1] == 6
+    assert look(record, 50, asks=Pace(10, 6, share=4))[1] == 10
+
+
+def test_no_pace_looks_more_often_than_history_allows() -> None:
+    record = waiting_since(NOW, NOW)
+    assert look(record, 1000, asks=Pace(0, 1, share=1000))[1] == 40
+    assert look(record, 0, asks=Pace(0, 1))[1] == 5

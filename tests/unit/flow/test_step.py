@@ -110,9 +110,14 @@ def test_f13_one_that_lost_the_lock_looks_at_nothing_and_writes_nothing(present:
 # What is written
 
 
+def answer(after: int = 0, on: str = "", *, ready: bool = False) -> dict[str, Any]:
+    """What the state machine reads."""
+    return {"ready": ready, "retryAfter": after, "waitsFor": on}
+
+
 def test_what_it_came_to_is_told_in_step_condition_and_facts() -> None:
     record = Record(environment())
-    assert run(Scripted(Ready("Active", "v1.35")), record) == {"ready": True, "retryAfter": 0}
+    assert run(Scripted(Ready("Active", "v1.35")), record) == answer(ready=True)
     assert steps(record) == {"EnsureCluster": Step("EnsureCluster", NOW, NOW)}
     assert record.present.conditions["ClusterReady"] == Condition("ClusterReady", "True", "Active", "v1.35", NOW, 3)
     assert record.present.facts["cluster"] == {"seen": "look 1"}
@@ -120,8 +125,8 @@ def test_what_it_came_to_is_told_in_step_condition_and_facts() -> None:
 
 def test_waiting_says_for_what_and_how_long_after_a_start_and_after_a_look() -> None:
     record = Record(environment())
-    assert run(Scripted(Waiting("cluster", "it is CREATING"), CHANGE), record) == {"ready": False, "retryAfter": 384}
-    assert run(Scripted(Waiting("cluster", "it is CREATING")), record) == {"ready": False, "retryAfter": 20}
+    assert run(Scripted(Waiting("cluster", "it is CREATING"), CHANGE), record) == answer(384, "cluster")
+    assert run(Scripted(Waiting("cluster", "it is CREATING")), record) == answer(20, "cluster")
     assert record.present.conditions["ClusterReady"].message == "waits for cluster: it is CREATING"
     assert steps(record)["EnsureCluster"].ended_at is None
 
@@ -149,9 +154,9 @@ def test_the_time_of_the_transition_moves_when_the_status_does_and_not_with_the_
 def test_f4_a_handler_killed_after_it_said_when_to_look_again_does_not_look_sooner() -> None:
     record = Record(environment())
     late = Scripted(Waiting("log group", "EKS may write it anew", 960, strictly=True))
-    assert run(late, record) == {"ready": False, "retryAfter": 960}
+    assert run(late, record) == answer(960, "log group")
     retried = Scripted(Ready("Gone"))
-    assert run(retried, record, replace(TASK, now=NOW + timedelta(seconds=2))) == {"ready": False, "retryAfter": 958}
+    assert run(retried, record, replace(TASK, now=NOW + timedelta(seconds=2))) == answer(958)
     assert retried.looks == 0
     assert run(retried, record, replace(TASK, now=NOW + timedelta(seconds=960)))["ready"]
 
@@ -163,7 +168,7 @@ def test_one_that_is_done_in_this_operation_is_not_looked_at_again() -> None:
     record, component = Record(environment()), Scripted(Ready())
     run(component, record)
     record.writes.clear()
-    assert run(component, record) == {"ready": True, "retryAfter": 0}
+    assert run(component, record) == answer(ready=True)
     assert (component.looks, record.writes) == (1, [])
 
 

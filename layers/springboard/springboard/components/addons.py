@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from springboard import naming
 from springboard.components import cluster
-from springboard.components.contract import Absent, Action, Change, Effect, Failed, Observation, Ready, Verdict, Waiting
+from springboard.components.contract import (
+    Absent,
+    Action,
+    Change,
+    Effect,
+    Failed,
+    Observation,
+    Pace,
+    Ready,
+    Verdict,
+    Waiting,
+)
 from springboard.components.idempotency import token
 from springboard.record import OperationKind, OperationStatus, text
 
@@ -48,7 +59,10 @@ _REMEDIES = {
     "AdmissionRequestDenied": "an admission webhook in the cluster refused the add-on's objects: see which, then retry",
 }
 _REMEDY = "look at the add-on's health in the EKS console, then `springboard retry`"
-_EARLY_POLL, _NODES_POLL, _LATE_POLL = 35, 30, 25  # seconds
+_NODES_POLL = 30  # seconds
+# vpc-cni takes half a minute, or three: the first looks are close, the later ones a quarter of the wait so far apart.
+NETWORK = Pace(10, 10, share=4)
+_UNDER_WAY = frozenset({"CREATING", "UPDATING", "DELETING"})
 
 
 @dataclass(frozen=True)
@@ -192,7 +206,8 @@ def condition(desired: Addons | Absent, observed: Observed) -> Verdict:
 def observe(world: World, environment: Environment) -> Observed:
     """One call for each add-on that was not seen as desired earlier in this operation, none for one just requested.
 
-    Several of which this operation has seen nothing yet are listed first: most are not there.
+    Several of which this operation has seen nothing yet are listed first: most are not there. Of those under way
+    one is asked after at a time: the next is looked at once it has ended.
     While an operation waits for the early ones, and then for nodes, the late ones are not looked at: they can
     neither be made nor come to anything.
     """
@@ -203,19 +218,25 @@ def observe(world: World, environment: Environment) -> Observed:
     running = _running(environment)
     facts = environment.facts.get("addons", {})
     found = {addon.name: addon for addon in (*_settled(environment, running), *_requested(environment, running))}
-    seen = {addon["name"] for addon in facts.get("addons", ()) if running and facts.get("operation") == running}
+    seen = {each["name"]: each for each in facts.get("addons", ()) if running and facts.get("operation") == running}
     early = [addon for addon in want.addons if not addon.needs_nodes]
     late = [addon for addon in want.addons if addon.needs_nodes]
 
     def look(addons: list[Addon]) -> None:
         new = [addon.name for addon in addons if addon.name not in {*found, *seen}]
+        busy = False
         listed = world.eks.addons(known.name) or () if running and len(new) > 1 else new
         for addon in addons:
             if addon.name in new and addon.name not in listed:
                 continue
+            before = seen.get(addon.name)
+            if busy and before and before["status"] in _UNDER_WAY and addon.name not in found:
+                found[addon.name] = Found(addon.name, before["version"], before["status"])
+                continue
             there = found.get(addon.name) or _found(world, environment, known.name, addon.name)
             if there:
                 found[addon.name] = replace(there, settled=_settles(addon, there))
+                busy = busy or there.status in _UNDER_WAY
 
     look(early)
     nodes = any(addon.name in found for addon in late)  # settled ones
@@ -352,16 +373,18 @@ def _verdict(addon: Addon, observed: Observed) -> Verdict:
     found = next((found for found in observed.addons if found.name == addon.name), None)
     if found is None and addon.needs_nodes and not observed.nodes:
         return Waiting("node_groups", f"{addon.name} needs a node", after=_NODES_POLL)
+    network = addon.name == CNI  # the state machine creates node groups only after it
     if found is None:
-        return Waiting("addons", f"{addon.name} is not there yet")
+        return Waiting("network" if network else "addons", f"{addon.name} is not there yet")
     told = "; ".join(f"{code}: {message}" for code, message in found.issues)
     if found.status.endswith("_FAILED") and not found.failed_before:
         return Failed(f"{addon.name} is {found.status}. {told}".strip(), *_way_out(found))
     if found.status == "DEGRADED" and any(code not in _PASSING for code, _ in found.issues):
         return Failed(f"{addon.name} is DEGRADED. {told}", *_way_out(found))
     if found.status != "ACTIVE":
-        after = _LATE_POLL if addon.needs_nodes else _EARLY_POLL
-        return Waiting("addons", f"{addon.name} is {found.status}. {told}".strip(), after)
+        coming = network and found.status == "CREATING"
+        reason = f"{addon.name} is {found.status}. {told}".strip()
+        return Waiting("network" if coming else "addons", reason, NETWORK if coming else 0)
     difference = _difference(addon, found)
     return Waiting("addons", f"{addon.name}: {difference}") if difference else Ready()
 

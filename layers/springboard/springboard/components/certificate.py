@@ -230,7 +230,7 @@ def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
     if current.status != "ISSUED":
         wanted = "; ".join(f"{record.name} CNAME {record.value}" for record in current.records)
         told = f"{current.status}; ACM looks for {wanted or 'records that it has not named yet'}"
-        return Waiting("certificate", told, after=0 if wanted else 10)
+        return Waiting("certificate", told, after=0 if wanted else 10, aimed=bool(wanted))
     unproven = set(desired.hosts) - set(current.hosts) if not desired.given_arn else set()
     return Waiting("certificate", f"{', '.join(sorted(unproven))} is not on it") if unproven else Ready("Issued")
 

@@ -216,8 +216,9 @@ def condition(desired: Cluster | Absent, observed: Observed) -> Verdict:
     if failure:
         return failure
     if found.status != "ACTIVE":
-        after = 0 if found.status == "CREATING" else _UPDATE_POLL
-        return Waiting("cluster", f"EKS says that the control plane is {found.status}", after)
+        creating = found.status == "CREATING"
+        after = 0 if creating else _UPDATE_POLL
+        return Waiting("cluster", f"EKS says that the control plane is {found.status}", after, aimed=creating)
     open_changes = changes(desired, observed)
     if open_changes:
         return Waiting("cluster", f"{open_changes[0].resource}: {open_changes[0].reason}", after=_UPDATE_POLL)

@@ -59,6 +59,18 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """When to look again, in seconds: after starting something, and while it is under way.
+
+    The longer it is overdue, the more rarely: never before a `share`th of the time since `first` has passed.
+    """
+
+    first: int
+    poll: int
+    share: int = 25
+
+
+@dataclass(frozen=True)
 class Ready:
     """The thing is as it should be."""
 
@@ -72,7 +84,8 @@ class Waiting:
 
     on: str
     reason: str
-    after: int = 0  # seconds until the next look; 0: the component's pace
+    after: int | Pace = 0  # seconds until the next look; 0: the component's pace; a Pace of its own: aimed at
+    aimed: bool = False  # what the component's pace tells the duration of is under way: no look before its `first`
     strictly: bool = False  # a look before that would mislead: there is none, though the handler be killed and retried
     remedy: str = ""  # once patience has ended, where it is known better than by the component's row
 
@@ -120,14 +133,6 @@ class Component(Protocol):
 
     def learned(self, observed: Any) -> Mapping[str, Any]:
         """Facts for the record, JSON values: ids, endpoints, versions. No secrets."""
-
-
-@dataclass(frozen=True)
-class Pace:
-    """When to look again, in seconds: after starting something, and while it is under way."""
-
-    first: int
-    poll: int
 
 
 @dataclass(frozen=True)

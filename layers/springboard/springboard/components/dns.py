@@ -120,7 +120,7 @@ def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
     if left:
         return Waiting("records", f"{left[0].resource}: {left[0].reason}")
     if observed.pending:
-        return Waiting("Route 53", "the change is on its way to the name servers")
+        return Waiting("Route 53", "the change is on its way to the name servers", aimed=True)
     return Ready("InSync")
 
 

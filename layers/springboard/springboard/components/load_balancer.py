@@ -41,8 +41,12 @@ _TO_HTTPS = {
     "RedirectConfig": {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"},
 }
 
-_WITHOUT_CERTIFICATE = Waiting("certificate", "443 is opened once the certificate is issued")
-_FORMER_CERTIFICATE = Waiting("certificate", "443 serves with the former certificate until the new one is issued")
+# The certificate is looked at in the same loop, right before the load balancer, and sets its pace.
+_CERTIFICATE_POLL = 600  # seconds
+_WITHOUT_CERTIFICATE = Waiting("certificate", "443 is opened once the certificate is issued", _CERTIFICATE_POLL)
+_FORMER_CERTIFICATE = Waiting(
+    "certificate", "443 serves with the former certificate until the new one is issued", _CERTIFICATE_POLL
+)
 
 
 @dataclass(frozen=True)
@@ -375,7 +379,7 @@ def _standing(desired: Desired, observed: Observed, found: Found) -> Verdict:
     if not desired.settled:
         return _FORMER_CERTIFICATE
     if found.state not in {"active", "active_impaired"}:
-        return Waiting("load balancer", f"ELB says that it is {found.state}")
+        return Waiting("load balancer", f"ELB says that it is {found.state}", aimed=found.state == "provisioning")
     return Ready("Active", found.dns_name)
 
 

@@ -245,7 +245,8 @@ def condition(desired: Groups | Absent, observed: Observed) -> Verdict:
     for name, have in standing:
         if have is None or have.status != "ACTIVE" or have.issues:
             status = f"{have.status}. {_told(have)}".strip() if have else "not there yet"
-            return Waiting("node_groups", f"{name} is {status}")
+            creating = have is not None and have.status == "CREATING"
+            return Waiting("node_groups", f"{name} is {status}", aimed=creating)
     open_changes = changes(desired, observed)
     if open_changes:
         return Waiting("node_groups", f"{open_changes[0].resource}: {open_changes[0].reason}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from springboard.components.contract import ABSENT, Failed, Outcome, Ready, Waiting
+from springboard.components.contract import ABSENT, Failed, Outcome, Pace, Ready, Waiting
 from springboard.errors import NotOursError, RefusedError
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from springboard.record import Environment
     from springboard.runtime import World
 
+SHORTEST_WAIT = 5  # seconds
 # The longer something takes, the more rarely it is looked at: a twenty-fifth of the wait so far is hardly noticed,
 # and bounds the number of looks, and with it an execution's history, whatever a component asks for.
-SHORTEST_WAIT = 5  # seconds
-LOOKS_PER_WAIT = 25
+_SELDOM = 25
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,27 @@ def _patient(waiting: Waiting, row: Row, waited: int, *, removal: bool) -> Waiti
 def _retry_after(verdict: Verdict, row: Row, waited: int, *, started: bool) -> int:
     if not isinstance(verdict, Waiting):
         return 0
-    wanted = verdict.after or (row.pace.first if started else row.pace.poll)
-    return next_look(wanted, waited)
+    match verdict.after:
+        case Pace() as own:
+            return aimed_look(own, waited, started=started)
+        case 0 if verdict.aimed:
+            return aimed_look(row.pace, waited, started=started)
+        case 0:
+            return next_look(row.pace.first if started else row.pace.poll, waited)
+        case seconds:
+            return next_look(seconds, waited)
+
+
+def aimed_look(pace: Pace, waited: int, *, started: bool) -> int:
+    """Seconds until the next look at what `pace` tells the duration of, after so many seconds of waiting.
+
+    Nothing is expected before `first`, whoever looks meanwhile; then looks are `poll` apart, and come more rarely the
+    longer it is overdue.
+    """
+    wanted = pace.first if started else max(pace.first - waited, pace.poll)
+    return max(wanted, SHORTEST_WAIT, (waited - pace.first) // min(pace.share, _SELDOM))
 
 
 def next_look(wanted: int, waited: int) -> int:
-    """Seconds until the next look, after so many seconds of waiting."""
-    return max(wanted, SHORTEST_WAIT, waited // LOOKS_PER_WAIT)
+    """Seconds until the next look, after so many seconds of waiting: as asked, but not in ever so short steps."""
+    return max(wanted, SHORTEST_WAIT, waited // _SELDOM)

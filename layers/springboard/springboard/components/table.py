@@ -1,8 +1,9 @@
 """The components in reading order: what each needs, how often to look, how long to be patient.
 
-Pace and patience in seconds. `first` is a little under the median of what was just started, `poll` what a
-queue of environments can afford; patience is about three times the 95th percentile (design, section 9), and for
-what waits beside the thing it needs, longer than that thing's own: the failure is told where it is.
+Pace and patience in seconds. `first` is a low quantile of how long what was just started takes, `poll` what the
+calls and transitions of a create can afford (docs/reference/benchmarks.md has the frontier); patience is about three
+times the 95th percentile (design, section 9), and for what waits beside the thing it needs, longer than that thing's
+own: the failure is told where it is.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "certificate",
         "CertificateReady",
-        Pace(120, 60),
+        Pace(200, 60, share=12),  # needed when the nodes are there, and not before
         5400,
         "check that the hosted zone is the one that the domain's registrar delegates to, and that no CAA record"
         " keeps Amazon from issuing; the wanted CNAME is in the condition",
@@ -44,19 +45,19 @@ ROWS: tuple[Row, ...] = (
     Row(
         "load_balancer",
         "LoadBalancerReady",
-        Pace(60, 60),
+        Pace(150, 30),
         7200,  # the certificate's, and half an hour
         "check the subnets of the load balancer (free addresses, an internet gateway) in the EC2 console",
         removal_patience=1800,
         needs=("firewall", "target_groups", "certificate"),
         removal_waits_for=("dns",),
     ),
-    Row("dns", "DnsReady", Pace(30, 30), 900, _LOOK_AT_AWS, removal_patience=900, needs=("load_balancer",)),
+    Row("dns", "DnsReady", Pace(60, 30), 900, _LOOK_AT_AWS, removal_patience=900, needs=("load_balancer",)),
     Row("alarms", "AlarmsReady", Pace(5, 60), 900, _LOOK_AT_AWS, removal_patience=300, needs=("load_balancer",)),
     Row(
         "cluster",
         "ClusterReady",
-        Pace(444, 24),
+        Pace(444, 12),
         2400,
         "look at the cluster's health in the EKS console; `springboard retry` goes on from what exists",
         removal_waits_for=("node_groups",),
@@ -65,7 +66,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "addons",
         "AddonsReady",
-        Pace(15, 10),
+        Pace(40, 8),  # those that need nodes
         2400,
         "look at the add-on's health in the EKS console",
         needs=("cluster",),
@@ -73,7 +74,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "node_groups",
         "NodeGroupsReady",
-        Pace(100, 20),
+        Pace(70, 12),
         2400,
         "look at the node group's health issues; instance quota, free addresses and the node role are the usual causes",
         needs=("cluster", "firewall", "addons"),
@@ -93,7 +94,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "targets",
         "TargetsReady",
-        Pace(288, 15),
+        Pace(30, 10),
         7800,  # the load balancer's, whose listener makes its health checks begin, and ten minutes
         "`springboard why` shows what pods and targets say",
         removal_patience=1800,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from springboard import naming
-from springboard.components.contract import Absent, Action, Change, Effect, Observation, Ready, Verdict, Waiting
+from springboard.components.contract import Absent, Action, Change, Effect, Observation, Pace, Ready, Verdict, Waiting
 from springboard.record import OperationKind, OperationStatus
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from springboard.runtime import World
     from springboard.site import Site
 
-_NAME_POLL, _FIRST, _POLL = 30, 90, 30  # seconds: for EKS to name a group, for nodes to come, for pods to come
+NAME_POLL, NODES_POLL, PODS_POLL = 30, 30, 10  # seconds: for EKS to name a group, nodes to come, pods to come
+FIRST = Pace(85, 30)  # from the attachment to instances that are registered
 _ATTACHED = frozenset({"Adding", "Added", "InService"})
 _LEAVING = frozenset({"draining", "unhealthy.draining"})
 # What a health check meets that keeps a target from its traffic though its pods may be well, by the reason code of
@@ -141,10 +142,10 @@ def observe(world: World, environment: Environment) -> Observed:
     if isinstance(arns, Waiting):
         return replace(observed, waiting=arns)
     known = _known_attached(environment, groups)
-    observed = replace(observed, arns=arns, attached=known or _attached(world, groups), early=bool(known))
+    observed = replace(observed, arns=arns, attached=known or _attached(world, groups), early=_early(environment))
     if set(observed.attached) != set(groups):
         return replace(observed, waiting=Waiting("node_groups", "an Auto Scaling group is not there any more"))
-    if known or changes(want, observed):
+    if observed.early or changes(want, observed):
         return observed
     return replace(observed, health={name: _health(world.elb.target_health(arn)) for name, arn in arns.items()})
 
@@ -218,7 +219,7 @@ def _registered(desired: Targets, observed: Observed) -> Waiting | None:
             state = attached.get(observed.arns.get(name, ""), "not attached")
             if state not in {"Added", "InService"}:
                 reason = f"instances of {group} are not all registered with {name} ({state})"
-                return Waiting("targets", reason, after=_FIRST)
+                return Waiting("targets", reason, after=FIRST)
     return None
 
 
@@ -232,13 +233,15 @@ def _detached(desired: Targets, observed: Observed) -> Waiting | None:
 def _served(desired: Targets, observed: Observed) -> Waiting | None:
     """What keeps the load balancer from sending requests to every instance; None when nothing does."""
     if observed.early:
-        return Waiting("workload", "no application is rolled out yet", after=_POLL)
+        poll = NODES_POLL if observed.replaced else PODS_POLL
+        return Waiting("workload", "no application is rolled out yet", after=poll)
     for app, name in sorted(desired.target_groups.items()):
         verdict = _healthy(app, observed.health.get(name))
         if isinstance(verdict, Waiting):
             return verdict
     if observed.replaced:
-        return Waiting("node_groups", "node groups are being changed, and new instances are to be registered")
+        reason = "node groups are being changed, and new instances are to be registered"
+        return Waiting("node_groups", reason, after=NODES_POLL)
     return None
 
 
@@ -271,11 +274,11 @@ def _groups(world: World, environment: Environment) -> list[str] | Waiting:
     found: list[str] = []
     for wanted in environment.spec.node_groups:
         if wanted.name not in known:
-            return Waiting("node_groups", f"{wanted.name} is not there yet", after=_NAME_POLL)
+            return Waiting("node_groups", f"{wanted.name} is not there yet", after=NAME_POLL)
         names = known[wanted.name] or _named_by_eks(world, environment, wanted.name)
         if not names:
             return Waiting(
-                "node_groups", f"EKS has not named the Auto Scaling group of {wanted.name} yet", after=_NAME_POLL
+                "node_groups", f"EKS has not named the Auto Scaling group of {wanted.name} yet", after=NAME_POLL
             )
         found += names
     return found
@@ -327,11 +330,16 @@ def _running(environment: Environment) -> str:
     return operation.id if operation and operation.status is OperationStatus.RUNNING else ""
 
 
+def _early(environment: Environment) -> bool:
+    """Whether this operation's rollouts are not complete yet, as the component of the workload saw them last."""
+    workload = environment.conditions.get("WorkloadReady")
+    return bool(_running(environment)) and not (workload and workload.true)
+
+
 def _known_attached(environment: Environment, groups: Sequence[str]) -> dict[str, dict[str, str]]:
     """What this operation has attached already, as long as the applications have not rolled out."""
     facts = environment.facts.get("targets", {})
-    workload = environment.conditions.get("WorkloadReady")
-    if not _running(environment) or facts.get("operation") != _running(environment) or (workload and workload.true):
+    if not _early(environment) or facts.get("operation") != _running(environment):
         return {}
     attached: dict[str, dict[str, str]] = facts.get("attached", {})
     added = all(state == "Added" for states in attached.values() for state in states.values())

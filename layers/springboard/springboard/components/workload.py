@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from springboard import naming
 from springboard.components import cluster
-from springboard.components.contract import Absent, Action, Change, Effect, Failed, Observation, Ready, Verdict, Waiting
+from springboard.components.contract import (
+    Absent,
+    Action,
+    Change,
+    Effect,
+    Failed,
+    Observation,
+    Pace,
+    Ready,
+    Verdict,
+    Waiting,
+)
 from springboard.components.idempotency import token
 from springboard.components.manifests import (
     CLUSTER_WIDE,
@@ -43,7 +54,8 @@ if TYPE_CHECKING:
 _HOLDER = "springboard-replicas"
 _RESTARTER = "springboard-restart"
 _RESTARTED = "springboard.io/restarted-by"
-_NODES_POLL, _PODS_POLL = 60, 20  # seconds: while pods have nowhere to go, and while they start
+NODES_POLL, PODS_POLL = 60, 10  # seconds: while pods have nowhere to go, and while they start
+FIRST_NODES = Pace(100, 20)  # from the objects to pods on nodes that are still being made
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,7 @@ class Observed(Observation):
     troubles: tuple[Trouble, ...] = ()
     skipped: str = ""  # why the cluster was not asked, on removal
     retry: str = ""  # the operation that tries again what has failed before it
+    nodes: bool = True  # False: the record says that node groups are still being made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +224,7 @@ def observe(world: World, environment: Environment) -> Observed:
         roles=() if removing else _associations(world, environment, known.name),
         troubles=tuple(trouble for pod in pods for trouble in troubles(pod)),
         retry=_retry(environment),
+        nodes="NodeGroupsReady" in environment.conditions and environment.conditions["NodeGroupsReady"].true,
     )
 
 
@@ -547,7 +561,7 @@ def _rollout(manifest: Manifest, observed: Observed) -> Verdict:
     status = found.get("status", {})
     said = "; ".join(_told(trouble) for trouble in observed.troubles if trouble.app == name)
     if status.get("observedGeneration", 0) < found["metadata"].get("generation", 0):
-        return Waiting("workload", f"{name}: the Deployment was not looked at yet")
+        return Waiting("workload", f"{name}: the Deployment was not looked at yet", _pods_poll(name, observed))
     progressing: Mapping[str, Any] = next((c for c in status.get("conditions", ()) if c["type"] == "Progressing"), {})
     if _given_up(found):
         return Failed(
@@ -558,10 +572,16 @@ def _rollout(manifest: Manifest, observed: Observed) -> Verdict:
     wanted = found["spec"].get("replicas", 1)
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     if updated < wanted or status.get("replicas", 0) > updated or available < updated:
-        reasons = {trouble.reason for trouble in observed.troubles if trouble.app == name}
-        after = _NODES_POLL if reasons == {"Unschedulable"} else _PODS_POLL
-        return Waiting("pods", f"{name}: {available} of {wanted} pods are available. {said}".strip(), after)
+        reason = f"{name}: {available} of {wanted} pods are available. {said}".strip()
+        return Waiting("pods", reason, _pods_poll(name, observed))
     return Ready()
+
+
+def _pods_poll(name: str, observed: Observed) -> int | Pace:
+    if not observed.nodes:
+        return FIRST_NODES
+    reasons = {trouble.reason for trouble in observed.troubles if trouble.app == name}
+    return NODES_POLL if reasons == {"Unschedulable"} else PODS_POLL
 
 
 def _told(trouble: Trouble) -> str:

@@ -34,17 +34,22 @@ class Task:
 
 
 def run(world: World, component: Component, row: Row, task: Task) -> dict[str, Any]:
-    """Run the component once and write what came of it: {ready, retryAfter}.
+    """Run the component once and write what came of it: {ready, retryAfter}, and what it waits for.
 
     FencedError when the operation no longer holds the lock, StepFailedError when waiting is of no use.
     """
     environment = fenced(world, task)
     before = environment.operation.steps.get(name(row, task)) if environment.operation else None
     if before is not None and before.ended_at is not None and not before.error and not task.again:
-        return {"ready": True, "retryAfter": 0}  # done in this operation: a loop over several components asks again
+        return {
+            "ready": True,
+            "retryAfter": 0,
+            "waitsFor": "",
+        }  # done in this operation: a loop over several components asks again
     if before is not None and before.not_before is not None and task.now < before.not_before:
         # It was said when the next look comes; this is the retry of a handler that was killed after it had said so.
-        return {"ready": False, "retryAfter": ceil((before.not_before - task.now).total_seconds())}
+        rest = ceil((before.not_before - task.now).total_seconds())
+        return {"ready": False, "retryAfter": rest, "waitsFor": ""}
     step = before or Step(name(row, task), task.now)
     if before is None or before.error:
         step = Step(step.name, step.started_at)
@@ -81,7 +86,8 @@ def run(world: World, component: Component, row: Row, task: Task) -> dict[str, A
         case Waiting(on, reason) if task.once:
             raise UnavailableError(f"{step.name} waits for {on}: {reason}")
         case _:
-            return {"ready": outcome.ready, "retryAfter": outcome.retry_after}
+            on = outcome.verdict.on if isinstance(outcome.verdict, Waiting) else ""
+            return {"ready": outcome.ready, "retryAfter": outcome.retry_after, "waitsFor": on}
 
 
 def _not_before(outcome: Outcome, task: Task) -> datetime | None:

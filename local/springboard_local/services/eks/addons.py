@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SELF_MANAGED = ("vpc-cni", "kube-proxy", "coredns")
 _CONFLICT = "ConfigurationConflict"
 _POLL, _SLOWEST_POLL = 5, 60  # virtual seconds between looks at a Deployment: at first, and in the end
+_APPLIED = 0.2  # estimate: share of the creation time after which the objects are there; the rest, their pods start
 
 
 # the catalogue
@@ -188,12 +189,18 @@ def _begin(eks: Eks, cluster: Cluster, addon: Addon, mode: str) -> None:
         if fault:
             _failed(addon, "CREATE_FAILED", fault.code, fault.message, fault.resourceIds)
             return
-        if conflict := _install(cluster, addon, mode):
-            _failed(addon, "CREATE_FAILED", _CONFLICT, conflict)
-            return
         _judge(eks, cluster, addon)
 
-    eks.after(_seconds(eks, addon.name), arrive)
+    def apply() -> None:
+        if fault or cluster.deleted or cluster.addons.get(addon.name) is not addon or addon.status != "CREATING":
+            return
+        if conflict := _install(cluster, addon, mode):
+            _failed(addon, "CREATE_FAILED", _CONFLICT, conflict)
+
+    # The durations are those of EKS's users: they include that the pods start.
+    seconds = _seconds(eks, addon.name)
+    eks.after(seconds * _APPLIED, apply)
+    eks.after(seconds, arrive)
 
 
 def _install(cluster: Cluster, addon: Addon, mode: str) -> str:
