@@ -46,7 +46,8 @@ down: ## Stop the local cloud and remove its state
 
 .PHONY: test
 test: setup ## Run the tests, in any order, in parallel (under 5 minutes on 2 cores)
-	@"$(BIN)/python" -m pytest -q -n 2 --dist loadfile -m "not (slow or sweep or real)"
+	@begun=$$(date +%s); "$(BIN)/python" -m pytest -q -n 2 --dist loadfile -m "not (slow or sweep or real)" \
+		&& mkdir -p build && echo $$(( $$(date +%s) - begun )) > build/test-seconds
 
 .PHONY: check
 check: format lint types imports template test-slow test ## The whole gate
@@ -86,7 +87,7 @@ test-kubernetes: setup kubernetes ## Run the flows and the lanes' contract on th
 	@"$(BIN)/python" -m pytest -q -n 2 --dist loadfile -m "real and not sweep"
 
 .PHONY: bench
-bench: setup ## Measure the budgets into build/bench.json (BENCH="--quick": two minutes; all: half an hour)
+bench: setup ## Measure the budgets into build/bench.json (BENCH="--quick": two minutes; all: under ten)
 	@"$(BIN)/python" -m bench $(BENCH)
 
 .PHONY: wheel

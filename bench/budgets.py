@@ -35,6 +35,34 @@ BUDGETS: dict[str, Budget] = {
     "make test": Budget("s", 300, strict=True),
 }
 
+_COUNTED = ("create", "change", "no-op", "delete")
+_EXECUTED = ("create", "change", "delete")
+
+# Name → unit of every figure that stands in the document, measured or not.
+FIGURES: dict[str, str] = {
+    **{name: budget.unit for name, budget in BUDGETS.items()},
+    "app-ready over critical path, p95": "ratio",
+    "app-ready over critical path, sample of full runs": "ratio",
+    "app-ready, model apart from full runs": "s",
+    "app served over its critical path": "ratio",
+    "app served over its critical path, p95": "ratio",
+    "AWS calls of a create, over seeds": "calls",
+    "AWS calls of a create, over seeds, p95": "calls",
+    "transitions of a create, over seeds": "transitions",
+    "transitions of a create, over seeds, p95": "transitions",
+    **{f"AWS calls of a {act}": "calls" for act in _COUNTED},
+    **{f"mutating AWS calls of a {act}": "calls" for act in _COUNTED},
+    **{f"transitions of a {act}": "transitions" for act in _EXECUTED},
+    **{f"history events of a {act}": "events" for act in _EXECUTED},
+    **{f"Lambda of a {act}": "GB-seconds" for act in _EXECUTED},
+    "Lambda of an environment": "GB-seconds",
+    **{f"cost of a {act}": "USD" for act in _EXECUTED},
+    "cost of an environment": "USD",
+    "init of each function over raw REST": "ratio",
+    "memory of each function": "MB",
+    "demo": "s",
+}
+
 # terraform's plain EKS environment: what a user would otherwise run.
 PEERS: dict[str, str] = {
     "app-ready over critical path": "terraform 1.18",
@@ -56,20 +84,26 @@ class Figure:
 
 
 def document(figures: list[Figure]) -> dict[str, Any]:
-    """The JSON document: each figure with its budget, and each budget even if nothing measured it.
+    """The JSON document: each figure of `FIGURES` with its budget, even if nothing measured it.
 
-    `met` is null where there is no budget or no value. ValueError for a figure in another unit than its budget's.
+    `met` is null where there is no budget or no value. ValueError for one that is not listed, or in another unit.
     """
     named = {figure.name: figure for figure in figures}
-    for name, budget in BUDGETS.items():
-        named.setdefault(name, Figure(name, budget.unit, None, "not measured in this run"))
-    return {"figures": [_row(named[name]) for name in [*BUDGETS, *(name for name in named if name not in BUDGETS)]]}
+    if unknown := sorted(set(named) - set(FIGURES)):
+        message = f"not in the list of figures: {', '.join(unknown)}"
+        raise ValueError(message)
+    return {
+        "figures": [
+            _row(named.get(name) or Figure(name, unit, None, "not measured in this run"))
+            for name, unit in FIGURES.items()
+        ]
+    }
 
 
 def _row(figure: Figure) -> dict[str, Any]:
     budget = BUDGETS.get(figure.name)
-    if budget and budget.unit != figure.unit:
-        message = f"{figure.name} is in {figure.unit}, its budget in {budget.unit}"
+    if figure.unit != FIGURES[figure.name]:
+        message = f"{figure.name} is in {figure.unit}, its budget in {FIGURES[figure.name]}"
         raise ValueError(message)
     met = None if budget is None or figure.value is None else budget.holds(figure.value)
     bound = None if budget is None else budget.most
@@ -80,7 +114,7 @@ def lines(told: dict[str, Any]) -> list[str]:
     """The document as a table for people."""
     marks = {True: "met", False: "MISSED", None: ""}
     return [
-        f"{row['name']:44} {_number(row['value']):>9} {row['unit']:12} {_bound(row['budget']):>9}"
+        f"{row['name']:50} {_number(row['value']):>9} {row['unit']:12} {_bound(row['budget']):>9}"
         f"  {marks[row['met']]:7} {row['peer'] or ''}".rstrip()
         for row in told["figures"]
     ]

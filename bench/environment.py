@@ -13,19 +13,19 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, override
+from typing import TYPE_CHECKING
 
-from bench import critical_path
+from bench import critical_path, model
 from bench.budgets import Figure
+from bench.draws import Drawn, drawn
 from springboard_local.clock import ManualClock
 from springboard_local.cloud import LocalCloud, Settings
-from springboard_local.latency import LatencyModel
 from tests.steps.flow import stack
 from tests.steps.flow.springboard import OWN, Springboard, example
 from tests.template import source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from springboard_local.pipeline import Record
 
@@ -33,29 +33,10 @@ if TYPE_CHECKING:
 
 # Asking for credentials counts as a call (design, section 9).
 _OWN = OWN - {"sts"}
-# Handlers on the way from the first call to the last target; the others run beside them.
-_ON_THE_WAY = ("begin", "schedules", "firewall", "target", "cluster", "access", "addons", "node", "workload", "targets")
 # Lambda (arm64) and Step Functions standard, us-east-1 list prices of 2026-06.
 _GB_SECOND, _REQUEST, _TRANSITION = 0.0000133334, 0.20e-6, 0.025e-3
-
-
-class Recording(LatencyModel):
-    """Draws, and keeps the longest of each operation."""
-
-    def __init__(self) -> None:
-        super().__init__(spread=False)
-        self.longest: dict[str, float] = {}
-
-    def begin(self, seed: int | None) -> None:
-        """Forget, and draw from another seed; None: medians."""
-        super().__init__(seed or 0, spread=seed is not None)
-        self.longest = {}
-
-    @override
-    def seconds(self, operation: str) -> float:
-        drawn = super().seconds(operation)
-        self.longest[operation] = max(drawn, self.longest.get(operation, 0.0))
-        return drawn
+_USED = "handlers' seconds in this process times their memory: AWS's answers take longer, its machines are slower"
+_PRICED = "Springboard's own: that, requests and transitions at list prices of us-east-1, 2026-06"
 
 
 @dataclass
@@ -82,9 +63,9 @@ class Handlers:
         return taken
 
 
-def measure(seeds: int) -> list[Figure]:
-    """One life on medians, counted; then `seeds` creates and deletes with draws, timed."""
-    clock, latency, handlers = ManualClock(), Recording(), Handlers()
+def measure(seeds: int, runs: int) -> list[Figure]:
+    """One life on medians, counted; `runs` whole creates on draws; and `seeds` creates by the model, held to these."""
+    clock, latency, handlers = ManualClock(), Drawn(), Handlers()
     with tempfile.TemporaryDirectory() as state:
         settings = Settings(Path(state), extra={"handlers": {}})
         with LocalCloud(settings, clock, latency) as cloud:
@@ -92,8 +73,11 @@ def measure(seeds: int) -> list[Figure]:
             registered = cloud.settings.extra["handlers"]
             registered.update({name: handlers.wrap(name, run) for name, run in registered.items()})
             figures = list(_counted(springboard, handlers))
-            figures += _ready(springboard, latency, handlers, seeds)
+            own: dict[str, list[float]] = defaultdict(list)
+            sample = [_whole(springboard, latency, handlers, seed, own) for seed in range(1, runs + 1)]
     clock.close()
+    figures += _sampled(sample)
+    figures += _modelled(seeds, {name: statistics.median(seconds) for name, seconds in own.items()})
     return figures
 
 
@@ -108,6 +92,7 @@ def _counted(springboard: Springboard, handlers: Handlers) -> Iterator[Figure]:
         "change": lambda: springboard.apply(changed),
         "delete": lambda: springboard.delete("shop"),
     }
+    used = spent = 0.0
     for act, run in acts.items():
         mark = max((call.number for call in springboard.cloud.pipeline.calls()), default=0)
         handlers.taken()
@@ -121,7 +106,12 @@ def _counted(springboard: Springboard, handlers: Handlers) -> Iterator[Figure]:
         states, events = _history(springboard, "TeardownMachineArn" if act == "delete" else "ProvisionMachineArn")
         yield Figure(f"transitions of a {act}", "transitions", states, "states entered by its execution")
         yield Figure(f"history events of a {act}", "events", events, "of its execution")
-        yield from _cost(act, handlers.taken(), states)
+        gigabytes, dollars = _cost(handlers.taken(), states)
+        used, spent = used + gigabytes, spent + dollars
+        yield Figure(f"Lambda of a {act}", "GB-seconds", round(gigabytes, 3), _USED)
+        yield Figure(f"cost of a {act}", "USD", round(dollars, 5), _PRICED)
+    yield Figure("Lambda of an environment", "GB-seconds", round(used, 3), f"create, change and delete; {_USED}")
+    yield Figure("cost of an environment", "USD", round(spent, 5), f"create, change and delete; {_PRICED}")
 
 
 def _counts(call: Record) -> bool:
@@ -141,15 +131,12 @@ def _history(springboard: Springboard, machine: str) -> tuple[int, int]:
     return sum(each.endswith("StateEntered") for each in types), len(types)
 
 
-def _cost(act: str, taken: dict[str, list[float]], transitions: int) -> Iterator[Figure]:
+def _cost(taken: dict[str, list[float]], transitions: int) -> tuple[float, float]:
+    """GB-seconds, and US dollars for these, their requests and the transitions."""
     memory = _memory()
     used = sum(sum(seconds) * memory.get(name, 256) / 1024 for name, seconds in taken.items())
     invocations = sum(len(seconds) for seconds in taken.values())
-    how = "handlers' seconds in this process times their memory: AWS's answers take longer, its machines are slower"
-    yield Figure(f"Lambda of a {act}", "GB-seconds", round(used, 3), how, {"invocations": invocations})
-    dollars = used * _GB_SECOND + invocations * _REQUEST + transitions * _TRANSITION
-    priced = "that, requests and transitions at list prices of us-east-1, 2026-06"
-    yield Figure(f"cost of a {act}", "USD", round(dollars, 5), priced)
+    return used, used * _GB_SECOND + invocations * _REQUEST + transitions * _TRANSITION
 
 
 def _memory() -> dict[str, int]:
@@ -163,27 +150,71 @@ def _memory() -> dict[str, int]:
     }
 
 
-def _ready(springboard: Springboard, latency: Recording, handlers: Handlers, seeds: int) -> list[Figure]:
-    ratios: list[float] = []
-    for seed in range(1, seeds + 1):
-        latency.begin(seed)
-        handlers.taken()
-        operation = springboard.apply(example("shop")).operation
-        ended, started = (datetime.fromisoformat(operation[key]) for key in ("endedAt", "startedAt"))
-        own = sum(
-            sum(seconds)
-            for name, seconds in handlers.taken().items()
-            if any(part in name.removeprefix(f"{stack.STACK}-") for part in _ON_THE_WAY)
-        )
-        shortest = critical_path.seconds(latency.longest)
-        ratios.append(((ended - started).total_seconds() + own) / shortest)
-        latency.begin(None)
-        springboard.delete("shop")
-    how = f"{seeds} seeds, each against the critical path of its own draws; virtual and measured handlers' seconds"
-    if not ratios:
-        return []
-    p95 = sorted(ratios)[min(len(ratios) - 1, round(0.95 * len(ratios)))]
-    return [
-        Figure("app-ready over critical path", "ratio", round(statistics.median(ratios), 3), f"median of {how}"),
-        Figure("app-ready over critical path, p95", "ratio", round(p95, 3), f"95th percentile of {how}"),
+@dataclass(frozen=True)
+class Whole:
+    """A whole create in the local cloud, and what the model says of the same draws."""
+
+    seconds: float
+    transitions: int
+    calls: int
+    path: float
+    modelled: model.Run
+
+
+def whole(springboard: Springboard, latency: Drawn, seed: int | None) -> Whole:
+    """Create the example on that seed's draws; it stays."""
+    latency.begin(seed)
+    mark = max((call.number for call in springboard.cloud.pipeline.calls()), default=0)
+    operation = springboard.apply(example("shop")).operation
+    ended, started = (datetime.fromisoformat(operation[key]) for key in ("endedAt", "startedAt"))
+    states, _ = _history(springboard, "ProvisionMachineArn")
+    calls = [call for call in springboard.cloud.pipeline.calls() if call.number > mark and _counts(call)]
+    path = critical_path.seconds(latency.durations)
+    taken = (ended - started).total_seconds()
+    return Whole(taken, states, len(calls), path, model.create(latency.durations))
+
+
+def _whole(
+    springboard: Springboard, latency: Drawn, handlers: Handlers, seed: int, own: dict[str, list[float]]
+) -> Whole:
+    handlers.taken()
+    came = whole(springboard, latency, seed)
+    for name, seconds in handlers.taken().items():
+        own[name.removeprefix(f"{stack.STACK}-").replace("-", "_")] += seconds
+    latency.begin(None)
+    springboard.delete("shop")
+    return came
+
+
+def _sampled(sample: list[Whole]) -> Iterator[Figure]:
+    if not sample:
+        return
+    how = f"{len(sample)} whole creates in the local cloud, virtual time alone"
+    ratio = statistics.median(each.seconds / each.path for each in sample)
+    yield Figure("app-ready over critical path, sample of full runs", "ratio", round(ratio, 4), f"median of {how}")
+    apart = max(abs(each.seconds - each.modelled.ready) for each in sample)
+    yield Figure("app-ready, model apart from full runs", "s", round(apart, 3), f"the largest of {how}, same draws")
+
+
+def _modelled(seeds: int, own: dict[str, float]) -> Iterator[Figure]:
+    draws = [drawn(seed) for seed in range(1, seeds + 1)]
+    runs = [model.create(durations, own) for durations in draws]
+    how = f"{seeds} seeds by the model of the machine (bench/model.py), "
+    timed = how + "each against the critical path of its own draws; virtual and measured handlers' seconds"
+    ready = [run.ready / critical_path.seconds(each) for run, each in zip(runs, draws, strict=True)]
+    served = [
+        run.served / critical_path.seconds(each, critical_path.SERVES) for run, each in zip(runs, draws, strict=True)
     ]
+    yield from _spread("app-ready over critical path", "ratio", ready, timed, 4)
+    yield from _spread("app served over its critical path", "ratio", served, timed + "; without the add-ons", 4)
+    yield from _spread("AWS calls of a create, over seeds", "calls", [run.calls for run in runs], how + "counted")
+    yield from _spread(
+        "transitions of a create, over seeds", "transitions", [run.transitions for run in runs], how + "counted"
+    )
+
+
+def _spread(name: str, unit: str, values: Sequence[float], how: str, digits: int = 0) -> Iterator[Figure]:
+    """Median and 95th percentile, as two figures."""
+    p95 = sorted(values)[min(len(values) - 1, round(0.95 * len(values)))]
+    yield Figure(name, unit, round(statistics.median(values), digits), f"median of {how}")
+    yield Figure(f"{name}, p95", unit, round(p95, digits), f"95th percentile of {how}")

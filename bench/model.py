@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from bench.critical_path import JOINED, LAUNCHED
 from springboard.components import addons, targets, workload
-from springboard.components.contract import Pace
+from springboard.components.certificate import WHILE_CLUSTER_COMES
 from springboard.components.reconcile import aimed_look, next_look
 from springboard.components.table import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from springboard.components.contract import Pace
 
 _RECORD = 10  # seconds until ACM is asked for the name of its record again
 _PROBE = 10  # the target groups' HealthCheckIntervalSeconds
@@ -36,6 +38,7 @@ class Paces:
     """What the components ask for; the product's by default."""
 
     certificate: Pace = BY_NAME["certificate"].pace
+    certificate_early: Pace = WHILE_CLUSTER_COMES
     dns: Pace = BY_NAME["dns"].pace
     load_balancer: Pace = BY_NAME["load_balancer"].pace
     cluster: Pace = BY_NAME["cluster"].pace
@@ -48,6 +51,7 @@ class Paces:
     registered: Pace = targets.FIRST
     nodes_for_targets: int = targets.NODES_POLL
     pods_for_targets: int = targets.PODS_POLL
+    listener: int = targets.LISTENER_POLL
     healthy: int = BY_NAME["targets"].pace.poll
 
 
@@ -67,7 +71,7 @@ def create(
 ) -> Run:
     """One create of the example environment.
 
-    `durations`: operation → seconds (`bench.draws`); `handlers`: component → seconds of one invocation, by default none.
+    `durations`: operation → seconds (`bench.draws`); `handlers`: component → seconds of one invocation (default: 0).
     """
     return _Create(durations, handlers or {}, paces or Paces()).run()
 
@@ -80,8 +84,8 @@ class _Create:
     def run(self) -> Run:
         took, own, came = self._durations, self._own, self._came
         start = sum(own(name) for name in ("begin_operation", "schedules", "firewall", "target_groups"))
-        listener, address = self._address(start)
         cluster = self._cluster(start)
+        listener, address = self._address(start, cluster)
         network = self._network(cluster + own("access"))
         group = network + own("node_groups")  # CreateNodegroup
         nodes = self._nodes(network)
@@ -93,7 +97,7 @@ class _Create:
         came.transitions = (
             _ONCE + _ADDRESS * came.looks["certificate"] + _LOOP * sum(came.looks[name] for name in _LOOPS)
         )
-        came.calls = _CALLS + sum(came.looks[name] for name in _LOOPS) + came.looks["certificate"]
+        came.calls += _CALLS + sum(came.looks[name] for name in ("cluster", "network", "node_groups", "addons"))
         return came
 
     def _own(self, component: str) -> float:
@@ -111,7 +115,7 @@ class _Create:
                 return at
             at += wait
 
-    def _address(self, start: float) -> tuple[float, float]:
+    def _address(self, start: float, cluster: float) -> tuple[float, float]:
         """When 443 listens on an active load balancer, and when the branch has ended."""
         paces, took = self._paces, self._durations
         own = sum(self._own(name) for name in ("certificate", "load_balancer", "dns"))
@@ -121,6 +125,7 @@ class _Create:
         active = start + took["elbv2:CreateLoadBalancer"]
         synced = start + took["route53:Change"]
         listens = 0.0
+        self._dns_asked = start
 
         def look(at: float, number: int) -> int | None:
             nonlocal listens
@@ -129,11 +134,17 @@ class _Create:
             if number == 0:
                 waits.append(next_look(_RECORD, waited))
             elif at < issued:
-                waits.append(aimed_look(paces.certificate, waited, started=number == 1))
-            else:
-                listens = listens or at
-                if at < active:
-                    waits.append(aimed_look(paces.load_balancer, waited, started=False))
+                pace = paces.certificate_early if at <= cluster else paces.certificate
+                waits.append(aimed_look(pace, waited, started=number == 1))
+                self._came.calls += 1
+            elif not listens:
+                listens = at
+                self._came.calls += 1
+            if at >= issued and at < active:
+                waits.append(aimed_look(paces.load_balancer, waited, started=False))
+            if number and synced > self._dns_asked:
+                self._came.calls += 1
+                self._dns_asked = at
             if at < synced:
                 waits.append(aimed_look(paces.dns, waited, started=number == 0))
             return min(waits, default=None)
@@ -191,22 +202,32 @@ class _Create:
         named = group + LAUNCHED * took["eks:CreateNodegroup"]
         attached = healthy = 0.0
 
-        def look(at: float, number: int) -> int | None:  # noqa: ARG001 - as the other loops
-            nonlocal attached, healthy
+        def look(at: float, number: int) -> int | None:
+            nonlocal attached
             waited = int(at - start)
             if at <= named:
+                self._came.calls += number > 0  # whether EKS has named the group
                 return next_look(paces.group_named, waited)
             if not attached:
+                self._came.calls += 1
                 attached = at
                 return aimed_look(paces.registered, waited, started=True)
             if at < attached + took["elbv2:TargetRegistration"]:
                 return aimed_look(paces.registered, waited, started=False)
-            if at <= seen_pods:
-                return next_look(paces.nodes_for_targets if at <= nodes else paces.pods_for_targets, waited)
+            return health(at, waited) if at > seen_pods else next_look(before_pods(at), waited)
+
+        def before_pods(at: float) -> int:
+            return paces.nodes_for_targets if at <= nodes else paces.pods_for_targets
+
+        def health(at: float, waited: int) -> int | None:
+            nonlocal healthy
+            self._came.calls += 1
             # Settled targets are probed when somebody asks, and let in after another probe.
             if not healthy and at >= listener:
                 healthy = at + _PROBE
-            if not healthy or at < healthy:
+            if not healthy:
+                return next_look(paces.listener, waited)
+            if at < healthy:
                 return next_look(paces.healthy, waited)
             return next_look(paces.nodes_for_targets, waited) if at <= nodes else None
 

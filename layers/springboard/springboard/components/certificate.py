@@ -6,7 +6,7 @@ adopted, and it is deleted only when no other certificate for the name is known.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from springboard import naming
@@ -17,6 +17,7 @@ from springboard.components.contract import (
     Effect,
     Failed,
     Observation,
+    Pace,
     Ready,
     Verdict,
     Waiting,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from springboard.site import Site
 
 _TTL = 300  # seconds, of the validation records
+# A control plane takes seven minutes at the least: until then nobody waits for the certificate.
+WHILE_CLUSTER_COMES = Pace(400, 60)
 _DEAD = frozenset({"FAILED", "VALIDATION_TIMED_OUT", "REVOKED", "EXPIRED"})
 _REMEDIES = {
     "CAA_ERROR": "add a CAA record that allows amazon.com to the domain, then `springboard retry`",
@@ -87,6 +90,7 @@ class Observed(Observation):
     proven: frozenset[str] = frozenset()  # names of records that this operation has made
     requested: tuple[str, str] = ("", "")  # operation and ARN, where this operation has requested it
     hosts: frozenset[str] = frozenset()  # of certificates that the record knows and this look left out
+    hurry: bool = True  # False: nothing could be served yet anyway, as the control plane is not there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +234,8 @@ def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
     if current.status != "ISSUED":
         wanted = "; ".join(f"{record.name} CNAME {record.value}" for record in current.records)
         told = f"{current.status}; ACM looks for {wanted or 'records that it has not named yet'}"
-        return Waiting("certificate", told, after=0 if wanted else 10, aimed=bool(wanted))
+        pace = 0 if observed.hurry else WHILE_CLUSTER_COMES
+        return Waiting("certificate", told, pace if wanted else 10, aimed=bool(wanted))
     unproven = set(desired.hosts) - set(current.hosts) if not desired.given_arn else set()
     return Waiting("certificate", f"{', '.join(sorted(unproven))} is not on it") if unproven else Ready("Issued")
 
@@ -247,9 +252,10 @@ def _leaving(certificates: Sequence[Found]) -> Waiting:
 
 def observe(world: World, environment: Environment) -> Observed:
     """While a request of this operation is pending one call, else one listing and what carries one of our hosts."""
+    cluster = environment.conditions.get("ClusterReady")
     pending = _pending(world, environment)
     if pending is not None:
-        return pending
+        return replace(pending, hurry=cluster is not None and cluster.true)
     zone_id = environment.resolved.zone_id
     facts = environment.facts.get("certificate", {})
     wanted = tuple(sorted(app.host for app in environment.resolved.apps))

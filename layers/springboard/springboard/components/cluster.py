@@ -18,6 +18,7 @@ from springboard.components.contract import (
     Effect,
     Failed,
     Observation,
+    Pace,
     Ready,
     Verdict,
     Waiting,
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 
 _LOG_TYPES = ("api", "audit", "authenticator")
 _LATE_LOOK = 960  # seconds after its deletion; EKS's service-linked role makes the log group again for up to 900
-_UPDATE_POLL, _DELETE_POLL = 30, 45  # seconds; the component's own pace is that of a creation
+_UPDATE_POLL = 30  # seconds; the component's own pace is that of a creation
+_GOING = Pace(100, 30)
 _BUSY = frozenset({"CREATING", "UPDATING", "DELETING", "PENDING"})
 _REMEDIES = {
     "KmsKeyDisabled": "enable the KMS key of the stack again",
@@ -462,7 +464,7 @@ def _removal(observed: Observed) -> Iterator[Change]:
 
 def _removed(observed: Observed) -> Verdict:
     if observed.cluster is not None:
-        after = _DELETE_POLL if observed.cluster.status == "DELETING" else _UPDATE_POLL
+        after = _GOING if observed.cluster.status == "DELETING" else _UPDATE_POLL
         return Waiting("cluster", f"the control plane is {observed.cluster.status}", after)
     if observed.log_group is not None and observed.log_group.ours:
         return Waiting("cluster", "the log group is still there", _UPDATE_POLL)

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 from springboard import naming
 from springboard.components import cluster
 from springboard.components.addons import CNI
-from springboard.components.contract import Absent, Action, Change, Effect, Failed, Observation, Ready, Verdict, Waiting
+from springboard.components.contract import (
+    Absent,
+    Action,
+    Change,
+    Effect,
+    Failed,
+    Observation,
+    Pace,
+    Ready,
+    Verdict,
+    Waiting,
+)
 from springboard.components.idempotency import token
 from springboard.components.updates import FailedUpdate, failed_update
 from springboard.errors import NotOursError
@@ -31,6 +42,7 @@ _AMI_TYPES = {"amd64": "AL2023_x86_64_STANDARD", "arm64": "AL2023_ARM_64_STANDAR
 _BUSY = frozenset({"CREATING", "UPDATING", "DELETING"})
 _IDLE = frozenset({"ACTIVE", "DEGRADED"})
 _NEED_POLL, _GOING_POLL = 15, 60  # seconds
+_GOING = Pace(300, 45)  # drained node by node: six minutes, or nine
 _PASSING = frozenset(
     {
         "AsgInstanceLaunchFailures",
@@ -270,6 +282,8 @@ def observe(world: World, environment: Environment) -> Observed:
     )
     if not _removing(environment):
         return _with_needs(observed, world, environment)
+    if groups:  # a launch template goes after its group
+        return observed
     templates = world.ec2.launch_templates(naming.OWNER_TAG, environment.uid)
     return replace(observed, templates=tuple(Template(template) for template in templates))
 
@@ -475,7 +489,8 @@ def _removed(observed: Observed) -> Verdict:
                 "NotOurs",
             )
     for group in observed.groups:
-        return Waiting("node_groups", f"{group.name} is {group.status}. {_told(group)}".strip(), after=_GOING_POLL)
+        after = _GOING if group.status == "DELETING" else _GOING_POLL
+        return Waiting("node_groups", f"{group.name} is {group.status}. {_told(group)}".strip(), after)
     if observed.templates:
         return Waiting("node_groups", f"launch template {observed.templates[0].name} is still there")
     return Ready("Gone")

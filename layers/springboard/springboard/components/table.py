@@ -35,7 +35,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "certificate",
         "CertificateReady",
-        Pace(200, 60, share=12),  # needed when the nodes are there, and not before
+        Pace(150, 45, share=20),
         5400,
         "check that the hosted zone is the one that the domain's registrar delegates to, and that no CAA record"
         " keeps Amazon from issuing; the wanted CNAME is in the condition",
@@ -57,7 +57,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "cluster",
         "ClusterReady",
-        Pace(444, 12),
+        Pace(464, 15),
         2400,
         "look at the cluster's health in the EKS console; `springboard retry` goes on from what exists",
         removal_waits_for=("node_groups",),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from springboard.site import Site
 
 NAME_POLL, NODES_POLL, PODS_POLL = 30, 30, 10  # seconds: for EKS to name a group, nodes to come, pods to come
+LISTENER_POLL = 30
 FIRST = Pace(85, 30)  # from the attachment to instances that are registered
 _ATTACHED = frozenset({"Adding", "Added", "InService"})
 _LEAVING = frozenset({"draining", "unhealthy.draining"})
@@ -257,9 +258,11 @@ def _healthy(app: str, health: Health | None) -> Verdict:
     if healthy and healthy == every:
         return Ready()
     said = f": {'; '.join(health.reasons)}" if health.reasons else ""
-    on = "load_balancer" if staying.get("unused") else "targets"
+    told = f"{app}: {healthy} of {every} targets are healthy{said}"
     remedy = next((_REMEDIES[code] for code in _codes(health) if code in _REMEDIES), "")
-    return Waiting(on, f"{app}: {healthy} of {every} targets are healthy{said}", remedy=remedy)
+    if staying.get("unused"):  # as long as a certificate takes
+        return Waiting("load_balancer", told, after=LISTENER_POLL, remedy=remedy)
+    return Waiting("targets", told, remedy=remedy)
 
 
 def _codes(health: Health) -> Iterator[str]:
@@ -337,9 +340,9 @@ def _early(environment: Environment) -> bool:
 
 
 def _known_attached(environment: Environment, groups: Sequence[str]) -> dict[str, dict[str, str]]:
-    """What this operation has attached already, as long as the applications have not rolled out."""
+    """What this operation has attached already."""
     facts = environment.facts.get("targets", {})
-    if not _early(environment) or facts.get("operation") != _running(environment):
+    if not _running(environment) or facts.get("operation") != _running(environment):
         return {}
     attached: dict[str, dict[str, str]] = facts.get("attached", {})
     added = all(state == "Added" for states in attached.values() for state in states.values())
