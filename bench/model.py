@@ -30,7 +30,7 @@ _ADDRESS = 5  # three tasks, the choice, the wait
 # OperationSucceeded; the end of seven loops.
 _ONCE = 15 - 7
 # AWS calls that every create makes; the rest is counted by look (`python -m bench.calls` lists them).
-_CALLS = 84
+_CALLS = 94
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,10 @@ class _Create:
         network = self._network(cluster + own("access"))
         group = network + own("node_groups")  # CreateNodegroup
         nodes = self._nodes(network)
-        seen_pods = self._workload(network, group, nodes)
-        came.served = max(self._targets(network, group, nodes, seen_pods, listener), address)
+        joined = group + JOINED * took["eks:CreateNodegroup"]
+        available = joined + took["kubernetes:PodStart"] + took["kubernetes:SpringBoot"]
+        seen_pods = self._workload(network, nodes, available)
+        came.served = max(self._targets(network, group, nodes, (available, seen_pods), listener), address)
         late = max(took["eks:CreateAddon:coredns"], took["eks:CreateAddon:metrics-server"])
         complete = self._addons(nodes, late, since=cluster + own("access"))
         came.ready = max(came.served, complete, address) + own("record_ready")
@@ -181,10 +183,8 @@ class _Create:
 
         return self._loop("addons", start, look, self._own("addons"))
 
-    def _workload(self, start: float, group: float, nodes: float) -> float:
-        paces, took = self._paces, self._durations
-        joined = group + JOINED * took["eks:CreateNodegroup"]
-        available = max(joined, start) + took["kubernetes:PodStart"] + took["kubernetes:SpringBoot"]
+    def _workload(self, start: float, nodes: float, available: float) -> float:
+        paces = self._paces
 
         def look(at: float, number: int) -> int | None:
             waited = int(at - start)
@@ -196,9 +196,10 @@ class _Create:
 
         return self._loop("workload", start, look, self._own("workload"))
 
-    def _targets(self, start: float, group: float, nodes: float, seen_pods: float, listener: float) -> float:
+    def _targets(self, start: float, group: float, nodes: float, pods: tuple[float, float], listener: float) -> float:
         """Named, attached, registered, rolled out, healthy: what it waits for changes from look to look."""
         paces, took = self._paces, self._durations
+        available, seen_pods = pods
         named = group + LAUNCHED * took["eks:CreateNodegroup"]
         attached = healthy = 0.0
 
@@ -222,9 +223,9 @@ class _Create:
         def health(at: float, waited: int) -> int | None:
             nonlocal healthy
             self._came.calls += 1
-            # Settled targets are probed when somebody asks, and let in after another probe.
+            # A new listener has targets probed; settled ones are when somebody asks. Another probe lets them in.
             if not healthy and at >= listener:
-                healthy = at + _PROBE
+                healthy = (listener if listener > max(available, attached) else at) + _PROBE
             if not healthy:
                 return next_look(paces.listener, waited)
             if at < healthy:

@@ -66,7 +66,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "addons",
         "AddonsReady",
-        Pace(40, 8),  # those that need nodes
+        Pace(48, 8),  # those that need nodes
         2400,
         "look at the add-on's health in the EKS console",
         needs=("cluster",),
@@ -74,7 +74,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "node_groups",
         "NodeGroupsReady",
-        Pace(70, 12),
+        Pace(80, 12),
         2400,
         "look at the node group's health issues; instance quota, free addresses and the node role are the usual causes",
         needs=("cluster", "firewall", "addons"),
