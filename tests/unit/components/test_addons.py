@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from springboard.components import addons
 from springboard.components.addons import Addon, Addons, Found, Observed
 from springboard.components.contract import ABSENT, Failed, Ready, Waiting
-from tests.unit.components.records import SITE, environment
+from springboard.record import OperationKind
+from tests.unit.components.records import SITE, environment, under
 
+if TYPE_CHECKING:
+    from springboard.runtime import World
+
+CLUSTER = {
+    "name": "springboard-shop",
+    "status": "ACTIVE",
+    "version": "1.35",
+    "endpoint": "https://example",
+    "certificateAuthority": "",
+    "securityGroupId": "sg-1",
+}
 DEFAULTS = dict.fromkeys(("vpc-cni", "kube-proxy", "eks-pod-identity-agent", "coredns", "metrics-server"), "v1")
 
 
@@ -115,6 +128,53 @@ def test_what_this_operation_saw_as_desired_is_not_compared_again() -> None:
     desired = wanted({"name": "coredns", "configuration": {"replicaCount": 3}})
     observed = seen(desired, coredns={"configuration": {}, "settled": True})
     assert addons.changes(desired, observed) == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "on"),
+    [
+        ("CREATING", "network"),
+        ("DELETING", "network"),
+        ("CREATE_FAILED", "network"),  # of an earlier operation: it is made again
+        ("UPDATING", "addons"),
+        ("DEGRADED", "addons"),
+    ],
+)
+def test_node_groups_wait_for_a_network_plugin_that_comes_and_not_for_one_that_changes(status: str, on: str) -> None:
+    desired = wanted()
+    verdict = addons.condition(desired, seen(desired, vpc_cni={"status": status, "failed_before": True}))
+    assert isinstance(verdict, Waiting)
+    assert verdict.on == on
+    others = addons.condition(desired, seen(desired, kube_proxy={"status": status, "failed_before": True}))
+    assert isinstance(others, Waiting)
+    assert others.on == "addons"
+
+
+def test_of_addons_under_way_one_is_asked_after_at_a_time() -> None:
+    standing = {"coredns": "CREATING", "metrics-server": "CREATING"}
+    asked: list[str] = []
+
+    def described(_: str, name: str) -> dict[str, Any]:
+        asked.append(name)
+        return {"addonVersion": "v1", "status": standing[name]}
+
+    eks = SimpleNamespace(addon=described, addons=lambda _: (), default_addon_versions=lambda *_: {})
+    world = cast("World", SimpleNamespace(eks=eks, site=SITE))
+    record = under(environment(), OperationKind.CREATE)
+    assert record.operation is not None
+    operation = f"{record.operation.id}/{record.operation.attempt}"
+    early = ("vpc-cni", "kube-proxy", "eks-pod-identity-agent")
+    known = [{"name": name, "version": "v1", "status": "ACTIVE", "settled": True} for name in early]
+    known += [{"name": name, "version": "v1", "status": "CREATING", "settled": False} for name in standing]
+    record = record.with_facts("addons", {"operation": operation, "addons": known})
+    record = record.with_facts("node_groups", {"groups": [{"name": "workers", "status": "ACTIVE"}]})
+    record = record.with_facts("cluster", CLUSTER)
+
+    assert isinstance(addons.condition(wanted(), addons.observe(world, record)), Waiting)
+    assert asked == ["coredns"]
+    standing["coredns"] = "ACTIVE"
+    addons.observe(world, record)
+    assert asked == ["coredns", "coredns", "metrics-server"]
 
 
 def test_addons_go_with_the_cluster() -> None:

@@ -62,6 +62,7 @@ _REMEDY = "look at the add-on's health in the EKS console, then `springboard ret
 _NODES_POLL = 30  # seconds
 # vpc-cni takes half a minute, or three: the first looks are close, the later ones a quarter of the wait so far apart.
 NETWORK = Pace(10, 10, share=4)
+_NOT_THERE = frozenset({"CREATING", "CREATE_FAILED", "DELETING"})  # a retry deletes one that failed, to make it again
 _UNDER_WAY = frozenset({"CREATING", "UPDATING", "DELETING"})
 
 
@@ -382,7 +383,7 @@ def _verdict(addon: Addon, observed: Observed) -> Verdict:
     if found.status == "DEGRADED" and any(code not in _PASSING for code, _ in found.issues):
         return Failed(f"{addon.name} is DEGRADED. {told}", *_way_out(found))
     if found.status != "ACTIVE":
-        coming = network and found.status == "CREATING"
+        coming = network and found.status in _NOT_THERE
         reason = f"{addon.name} is {found.status}. {told}".strip()
         return Waiting("network" if coming else "addons", reason, NETWORK if coming else 0)
     difference = _difference(addon, found)
