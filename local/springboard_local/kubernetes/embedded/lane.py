@@ -356,6 +356,11 @@ class EmbeddedControlPlane(ControlPlane):
 
         self._loop.call(inject)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped: it serves no more."""
+        return self._stopped
+
     def stop(self) -> None:
         """End the server and the controllers."""
         if self._stopped:
@@ -405,7 +410,8 @@ class EmbeddedLane(Lane):
                 pod_start=pod_start,
                 service_cidr=service_cidr,
             )
-            self._planes.append(plane)
+            # One that was stopped has a whole cluster's objects and their history to let go of.
+            self._planes = [each for each in self._planes if not each.stopped] + [plane]
         return plane
 
     def close(self) -> None:

@@ -338,7 +338,7 @@ def delete(eks: Eks, parameters: Fields) -> Fields:
 
 def _remove(eks: Eks, cluster: Cluster) -> None:
     cluster.deleted = True
-    plane = cluster.plane
+    plane, cluster.plane = cluster.plane, None  # the cluster itself is remembered, by the token that made it
     if plane:
         eks.aside(plane.stop)
     network.remove_interfaces(cluster.network_interfaces)
