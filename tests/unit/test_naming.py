@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from springboard import naming
@@ -31,7 +31,6 @@ LOG_GROUP = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")
 NODE_GROUP = re.compile(r"[0-9A-Za-z][A-Za-z0-9_-]{0,62}")
 
 
-@settings(deadline=None)
 @given(prefixes, names, uids, st.tuples(apps, groups, st.integers(30000, 30085)))
 def test_b6_names_fit(prefix: str, name: str, uid: str, parts: tuple[str, str, int]) -> None:
     app, group, port = parts
@@ -54,7 +53,6 @@ def test_b6_names_fit(prefix: str, name: str, uid: str, parts: tuple[str, str, i
         assert pattern.fullmatch(text), text
 
 
-@settings(deadline=None)
 @given(
     prefixes,
     names,
@@ -71,14 +69,12 @@ def test_names_of_two_environments_and_of_two_apps_differ(
     assert naming.ttl_schedule(prefix, name, uid) != naming.ttl_schedule(prefix, name, other)
 
 
-@settings(deadline=None)
 @given(prefixes, names, uids)
 def test_names_are_the_same_every_time(prefix: str, name: str, uid: str) -> None:
     assert naming.load_balancer(prefix, name, uid) == naming.load_balancer(prefix, name, uid)
     assert naming.alb_security_group(prefix, name, uid) == naming.alb_security_group(prefix, name, uid)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_a_hash_of_parts_is_no_hash_of_their_sum(first: str, second: str) -> None:
     assume("\x00" not in first + second)
@@ -87,7 +83,6 @@ def test_a_hash_of_parts_is_no_hash_of_their_sum(first: str, second: str) -> Non
     assert re.fullmatch(r"[a-z2-7]{8}", naming.short_hash(first, second))
 
 
-@settings(deadline=None)
 @given(uids, st.integers(1, 5))
 def test_a_retry_asks_with_another_token(uid: str, attempt: int) -> None:
     token = naming.token(uid, "01J", attempt, "cluster")

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from springboard import image, spec, validation
@@ -337,7 +337,6 @@ places = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(places, anything)
 def test_nothing_breaks_validation(path: str, value: Any) -> None:
     raw = with_value(path, value)
@@ -351,7 +350,6 @@ def test_nothing_breaks_validation(path: str, value: Any) -> None:
         assert not any(character < " " for character in error.field + error.message + error.remedy + error.value)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_nothing_breaks_image_names(text: str) -> None:
     found = None

@@ -105,7 +105,7 @@ moments = st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1)).map(lambda ea
 fields = st.one_of(st.just("*"), st.integers(0, 23).map(str), st.integers(1, 12).map(lambda step: f"0/{step}"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(moments, fields, fields, st.sampled_from(["*", "L", "1", "15W", "28-30"]), st.sampled_from(ZONES))
 def test_what_comes_next_is_later_and_matches_its_fields(
     after: datetime, minute: str, hour: str, day: str, name: str

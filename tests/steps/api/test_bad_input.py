@@ -289,7 +289,7 @@ def test_a_stack_that_may_not_says_so(call: Client, world: FakeWorld) -> None:
 texts = st.text(max_size=30)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]),
     st.one_of(
@@ -317,7 +317,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(["metadata", "spec", "apiVersion", "kind", "other"]), json_values)
 def test_no_document_gets_a_5xx(part: str, value: Any) -> None:
     made = {**document(), part: value}

@@ -57,7 +57,6 @@ def searched(schema: Any, label: str, mode: GenerationMode, examples: int, call:
 
     @settings(
         max_examples=examples,
-        deadline=None,
         derandomize=True,
         database=None,
         phases=[Phase.explicit, Phase.generate, Phase.shrink],

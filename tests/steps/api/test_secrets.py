@@ -94,7 +94,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.sampled_from(["env", "envFromSecrets"]), values)
 def test_however_variables_are_written(logged: io.StringIO, field: str, value: Any) -> None:
     reply = Client(FakeWorld())("POST", "/environments", app(**{field: value}))

@@ -135,13 +135,13 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(json_values)
 def test_whatever_json_says_is_kept(value: object) -> None:
     assert read(json.dumps({"value": value}, ensure_ascii=True)) == {"value": value}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(alphabet="ab:-[]{}&*!#|>'\"%@`,? \n\t0.", max_size=60))
 def test_b4_no_text_breaks_the_reader(text: str) -> None:
     try:
