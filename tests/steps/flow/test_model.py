@@ -49,8 +49,8 @@ def test_the_model_says_what_a_whole_create_takes(springboard: Springboard, seed
     springboard.delete("shop")
     assert came.seconds == pytest.approx(came.modelled.ready, abs=_ROUNDING)
     assert came.transitions == came.modelled.transitions
-    # Whether two functions at the same moment see each other's record decides over a call or two.
-    assert came.calls == pytest.approx(came.modelled.calls, abs=3)
+    # Whether functions that run at the same moment see each other's records decides over some calls.
+    assert came.calls == pytest.approx(came.modelled.calls, abs=5)
     if seed is None:
         assert budgets.BUDGETS["AWS calls of a create"].holds(came.calls)
         assert budgets.BUDGETS["transitions of a create"].holds(came.transitions)
