@@ -79,6 +79,10 @@ class Api:
         # A proxy of the environment is for the world outside, never for this machine.
         self._client = httpx.Client(transport=transport, timeout=_TIMEOUT, trust_env=not is_loopback(url))
 
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._client.close()
+
     # environments
 
     def environment(self, name: str) -> Answer:

@@ -21,7 +21,7 @@ import botocore.session
 from springboard_cli.errors import CommandError, Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _CONFIG = botocore.config.Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 4})
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
@@ -50,6 +50,11 @@ class Stack:
         return self.outputs["ApiUrl"].rstrip("/")
 
     @property
+    def prefix(self) -> str:
+        """What the names of its resources begin with."""
+        return self.outputs.get("TopicArn", self.name).rpartition(":")[2]
+
+    @property
     def base_domain(self) -> str:
         """Under which applications answer."""
         return self.outputs.get("BaseDomain", "")
@@ -70,6 +75,7 @@ class Account:
     def __init__(self, profile: str | None, region: str | None) -> None:
         self.profile = profile
         self._session = botocore.session.Session(profile=profile)
+        self._clients: dict[str, Any] = {}
         if region:
             self._session.set_config_variable("region", region)
 
@@ -106,12 +112,28 @@ class Account:
         """One call of an AWS service; a refusal becomes a CommandError that says what to do."""
 
         def act() -> dict[str, Any]:
-            region = None if service == "iam" else self.region
-            client = self._session.create_client(service, region_name=region, config=_CONFIG)
-            answer: dict[str, Any] = getattr(client, operation)(**parameters)
+            answer: dict[str, Any] = getattr(self._client(service), operation)(**parameters)
             return answer
 
         return self._guarded(act)
+
+    def items(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:  # noqa: ANN401 - AWS's
+        """What a listing has under `key`, from all its pages."""
+        pages = self._guarded(lambda: iter(self._client(service).get_paginator(operation).paginate(**parameters)))
+        while (page := self._guarded(lambda: next(pages, None))) is not None:
+            yield from page.get(key, ())
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+    def _client(self, service: str) -> Any:  # noqa: ANN401 - botocore carries no types
+        if service not in self._clients:
+            region = None if service == "iam" else self.region
+            self._clients[service] = self._session.create_client(service, region_name=region, config=_CONFIG)
+        return self._clients[service]
 
     def _guarded[Answer](self, act: Callable[[], Answer]) -> Answer:
         try:
@@ -135,6 +157,11 @@ class AwsRefusedError(CommandError):
     """AWS said no; `aws_code` is its own word for why."""
 
     aws_code = ""
+
+    @property
+    def denied(self) -> bool:
+        """Whether a permission lacks, and nothing else is wrong."""
+        return self.aws_code in _DENIED
 
 
 def refusal(err: Any) -> AwsRefusedError:  # noqa: ANN401 - botocore carries no types

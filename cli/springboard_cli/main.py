@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,7 +21,7 @@ from springboard_cli.commands import (
     wait,
 )
 from springboard_cli.errors import CommandError, Exit
-from springboard_cli.surroundings import Surroundings
+from springboard_cli.surroundings import Surroundings, installed_version
 from springboard_cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -93,16 +92,6 @@ def _version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so
         raise typer.Exit
 
 
-def installed_version() -> str:
-    """Of the wheel, or of the workspace that it is developed in."""
-    for distribution in ("springboard-cli", "springboard-workspace"):
-        try:
-            return version(distribution)
-        except PackageNotFoundError:
-            continue
-    return "unknown"
-
-
 app = typer.Typer(
     name="springboard",
     cls=Commands,
@@ -129,7 +118,8 @@ def root(
 ) -> None:
     """Complete Spring environments on Amazon EKS from one request."""
     surroundings = context.obj if isinstance(context.obj, Surroundings) else Surroundings()
-    context.obj = session.Session(surroundings, stack, profile, region)
+    here = context.obj = session.Session(surroundings, stack, profile, region)
+    context.call_on_close(here.close)
 
 
 def _register(*commands: Callable[..., None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from springboard_cli import aws, times
 from springboard_cli.api import Api
@@ -37,6 +37,12 @@ class Session:
         region = self.region or self.surroundings.environ.get("AWS_REGION")
         return self.surroundings.connect(self.profile, region)
 
+    def close(self) -> None:
+        """Let go of AWS and the API, if they were asked."""
+        for used in ("account", "api"):
+            if used in self.__dict__:
+                getattr(self, used).close()
+
     @cached_property
     def stack(self) -> aws.Stack:
         """The deployed stack."""
@@ -55,6 +61,15 @@ class Session:
                 "choose Springboard's stack with --stack, or wait until it is deployed",
             )
         return found
+
+    @cached_property
+    def resources(self) -> list[dict[str, Any]]:
+        """The stack's resources, as CloudFormation lists them."""
+        return list(
+            self.account.items(
+                "cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=self.stack.name
+            )
+        )
 
     @cached_property
     def api(self) -> Api:

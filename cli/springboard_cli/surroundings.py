@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -64,6 +65,16 @@ def ask(prompt: str) -> str:
 def can_ask() -> bool:
     """Whether a person sits there."""
     return sys.stdin.isatty()
+
+
+def installed_version() -> str:
+    """Of the wheel, or of the workspace that it is developed in."""
+    for distribution in ("springboard-cli", "springboard-workspace"):
+        try:
+            return version(distribution)
+        except PackageNotFoundError:
+            continue
+    return "unknown"
 
 
 @dataclass(frozen=True)

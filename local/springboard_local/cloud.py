@@ -62,6 +62,7 @@ SERVICES = (
     "route53",
     "ecr",
     "cloudwatch",
+    "service_quotas",
     "logs",
     "cloudformation",
     "apigateway",

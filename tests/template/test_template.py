@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -149,6 +150,8 @@ def test_outputs_name_what_a_user_needs() -> None:
     needed = {"ApiUrl", "CallerPolicy", "BaseDomain", "VpcId", "TopicArn", "BusName", "TableName"}
     operators = {"ProvisionMachineArn", "TeardownMachineArn", "DeadLetterQueueUrl", "OperationsLogGroupName"}
     assert needed | operators <= set(outputs)
+    project = tomllib.loads(source.text("pyproject.toml"))["project"]
+    assert outputs["Version"]["Value"] == project["version"]  # which doctor compares with the command line's
 
 
 def test_the_network_gives_and_gets_what_the_stack_says() -> None:

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import typer
 
-from springboard_cli import session
+from springboard_cli import health, session, times
+from springboard_cli.aws import AwsRefusedError
 from springboard_cli.commands import options  # noqa: TC001 - Typer reads annotations at run time
 from springboard_cli.errors import CommandError
+from springboard_cli.health import Finding
+from springboard_cli.surroundings import installed_version
 from springboard_cli.terminal import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from springboard_cli.session import Session
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line: ok, warn or fail."""
-
-    state: str
-    what: str
-    remedy: str = ""
-
-
 def doctor(context: typer.Context, *, output: options.Output = Format.TABLE) -> None:
-    """Check credentials, stack, API, alarms, hosted zone, quotas, programs; exit code 1 if one of them fails."""
+    """Check credentials, the stack and each of its parts, hosted zone, quotas, programs; exit code 1 if one fails."""
     here = session.of(context)
     plain = output not in {Format.JSON, Format.YAML}
     found: list[dict[str, str]] = []
@@ -46,8 +40,14 @@ def doctor(context: typer.Context, *, output: options.Output = Format.TABLE) -> 
 
 
 def _guarded(here: Session, check: Callable[[Session], Iterator[Finding]]) -> Iterator[Finding]:
+    """A check's findings; what may not be read is told as that, and is no failure of Springboard."""
     try:
         yield from check(here)
+    except AwsRefusedError as err:
+        if err.denied:
+            yield Finding("warn", f"not allowed to look: {err.message}", err.remedy)
+        else:
+            yield Finding("fail", err.message, err.remedy)
     except CommandError as err:
         yield Finding("fail", err.message, err.remedy)
 
@@ -58,13 +58,8 @@ def _credentials(here: Session) -> Iterator[Finding]:
 
 
 def _stack(here: Session) -> Iterator[Finding]:
-    found = here.stack
-    if found.status.endswith("_COMPLETE") and "ROLLBACK" not in found.status:
-        yield Finding("ok", f"{found.name} is {found.status}")
-    elif found.status.endswith("_IN_PROGRESS"):
-        yield Finding("warn", f"{found.name} is {found.status}", "operations go on while the stack is updated")
-    else:
-        yield Finding("warn", f"{found.name} is {found.status}", "look at its events, then `sam deploy` again")
+    yield health.stack(here.stack.name, here.stack.status)
+    yield health.versions(installed_version(), here.stack.outputs.get("Version", ""))
 
 
 def _api(here: Session) -> Iterator[Finding]:
@@ -76,13 +71,129 @@ def _api(here: Session) -> Iterator[Finding]:
 
 
 def _alarms(here: Session) -> Iterator[Finding]:
-    """What rings now: the stack's own alarms, with their runbooks, and those of the environments."""
-    prefix = here.stack.outputs.get("TopicArn", here.stack.name).rpartition(":")[2]
+    prefix = here.stack.prefix
     answer = here.account.call("cloudwatch", "describe_alarms", AlarmNamePrefix=f"{prefix}-", StateValue="ALARM")
-    for alarm in answer["MetricAlarms"]:
-        yield Finding("fail", f"{alarm['AlarmName']} is in ALARM", alarm.get("AlarmDescription", ""))
-    if not answer["MetricAlarms"]:
-        yield Finding("ok", f"no alarm of {prefix} rings")
+    yield from health.alarms(prefix, answer["MetricAlarms"])
+
+
+# The stack's parts
+
+
+def _parts(here: Session, kind: str) -> list[str]:
+    """The physical ids of the stack's resources of a type."""
+    return [each["PhysicalResourceId"] for each in here.resources if each["ResourceType"] == kind]
+
+
+def _all_sound(count: int, what: str, problems: Iterable[Finding]) -> Iterator[Finding]:
+    """The problems, or that there are none."""
+    found = list(problems)
+    yield from found or [Finding("ok", f"{count} {what}")]
+
+
+def _functions(here: Session) -> Iterator[Finding]:
+    names = _parts(here, "AWS::Lambda::Function")
+    problems = (
+        finding
+        for name in names
+        for finding in health.function(name, here.account.call("lambda", "get_function", FunctionName=name))
+    )
+    yield from _all_sound(len(names), "functions are active", problems)
+
+
+def _machines(here: Session) -> Iterator[Finding]:
+    arns = _parts(here, "AWS::StepFunctions::StateMachine")
+    problems = (
+        finding
+        for arn in arns
+        for finding in health.machine(
+            arn.rpartition(":")[2],
+            here.account.call("stepfunctions", "describe_state_machine", stateMachineArn=arn)["status"],
+        )
+    )
+    yield from _all_sound(len(arns), "state machines are active", problems)
+
+
+def _triggers(here: Session) -> Iterator[Finding]:
+    """What calls functions without anybody asking: rules, the table's stream, schedules."""
+    names = [each.rpartition("|")[2] for each in _parts(here, "AWS::Events::Rule")]
+    rules = (
+        finding
+        for name in names
+        for finding in health.rule(name, here.account.call("events", "describe_rule", Name=name)["State"])
+    )
+    yield from _all_sound(len(names), "rules are enabled", rules)
+    mappings = _parts(here, "AWS::Lambda::EventSourceMapping")
+    streams = (
+        finding
+        for each in mappings
+        for finding in health.mapping(here.account.call("lambda", "get_event_source_mapping", UUID=each))
+    )
+    yield from _all_sound(len(mappings), "stream is read", streams)
+    for group in _parts(here, "AWS::Scheduler::ScheduleGroup"):
+        found = list(here.account.items("scheduler", "list_schedules", "Schedules", GroupName=group))
+        yield from _all_sound(len(found), "schedules of environments are enabled", health.schedules(group, found))
+
+
+def _letters(here: Session) -> Iterator[Finding]:
+    for url in _parts(here, "AWS::SQS::Queue"):
+        asked = {"QueueUrl": url, "AttributeNames": ["ApproximateNumberOfMessages"]}
+        answer = here.account.call("sqs", "get_queue_attributes", **asked)
+        yield health.letters(int(answer["Attributes"]["ApproximateNumberOfMessages"]))
+
+
+def _locks(here: Session) -> Iterator[Finding]:
+    """Locks that hold although nothing works under them."""
+    locks = list(
+        here.account.items(
+            "dynamodb",
+            "query",
+            "Items",
+            TableName=here.stack.outputs["TableName"],
+            IndexName="locks",
+            KeyConditionExpression="locked = :locked",
+            ExpressionAttributeValues={":locked": {"S": "yes"}},
+        )
+    )
+    now = here.now()
+    problems = (
+        finding
+        for item in locks
+        for operation in [item["lock"]["M"]["operation"]["S"]]
+        for finding in health.lock(
+            item["uid"]["S"], operation, times.moment(item["lockedSince"]["S"]), now, _execution(here, operation)
+        )
+    )
+    yield from _all_sound(len(locks), "environments are being worked on, no lock is stale", problems)
+
+
+def _execution(here: Session, operation: str) -> str:
+    """The status of an operation's execution; "" if none has begun."""
+    for output in ("ProvisionMachineArn", "TeardownMachineArn"):
+        arn = here.stack.outputs[output].replace(":stateMachine:", ":execution:")
+        try:
+            answer = here.account.call("stepfunctions", "describe_execution", executionArn=f"{arn}:{operation}")
+        except AwsRefusedError as err:
+            if err.aws_code != "ExecutionDoesNotExist":
+                raise
+        else:
+            return str(answer["status"])
+    return ""
+
+
+def _keys(here: Session) -> Iterator[Finding]:
+    keys = [each for each in here.resources if each["ResourceType"] == "AWS::KMS::Key"]
+    problems = (
+        finding
+        for each in keys
+        for finding in health.key(
+            f"the key {each['LogicalResourceId']}",
+            here.account.call("kms", "describe_key", KeyId=each["PhysicalResourceId"])["KeyMetadata"],
+        )
+    )
+    yield from _all_sound(len(keys), "keys are enabled", problems)
+
+
+# The account around it
 
 
 def _zone(here: Session) -> Iterator[Finding]:
@@ -97,7 +208,9 @@ def _zone(here: Session) -> Iterator[Finding]:
     if here.local:
         yield Finding("ok", "the local cloud's zones are in no public DNS: the delegation cannot be checked")
     else:
-        yield from _delegation(here, zone)
+        wanted = here.account.call("route53", "get_hosted_zone", Id=zone["Id"])["DelegationSet"]["NameServers"]
+        expected = frozenset(name.rstrip(".").lower() for name in wanted)
+        yield health.delegation(zone["Name"], expected, here.surroundings.name_servers(zone["Name"]))
 
 
 def _covers(zone: str, domain: str) -> bool:
@@ -105,49 +218,53 @@ def _covers(zone: str, domain: str) -> bool:
     return domain == bare or domain.endswith(f".{bare}")
 
 
-def _delegation(here: Session, zone: dict[str, Any]) -> Iterator[Finding]:
-    """Whether the world's resolvers are led to the zone's own name servers."""
-    wanted = here.account.call("route53", "get_hosted_zone", Id=zone["Id"])["DelegationSet"]["NameServers"]
-    expected = {name.rstrip(".").lower() for name in wanted}
-    found = here.surroundings.name_servers(zone["Name"])
-    if found is None:
-        yield Finding("warn", f"the delegation of {zone['Name']} could not be looked up", f"dig NS {zone['Name']}")
-    elif found & expected:
-        yield Finding("ok", f"{zone['Name']} is delegated to its zone")
-    else:
-        yield Finding(
-            "fail",
-            f"{zone['Name']} is delegated to {', '.join(sorted(found)) or 'nobody'}",
-            f"set these NS records at the registrar or in the parent zone: {', '.join(sorted(expected))}",
-        )
+def _clusters(here: Session) -> float:
+    return len(list(here.account.items("eks", "list_clusters", "clusters")))
 
 
-# (service, quota, what it is, how much of it one environment of the default shape uses)
-_QUOTAS = (
-    ("ec2", "L-1216C47A", "vCPUs of On-Demand standard instances", 8),
-    ("ec2", "L-0263D0A3", "Elastic IP addresses", 1),
-    ("eks", "L-1194D53C", "EKS clusters", 1),
-    ("elasticloadbalancing", "L-53DA6B97", "Application Load Balancers", 1),
+def _node_groups(here: Session) -> float:
+    """Of the cluster of ours that has most."""
+    mine = f"{here.stack.prefix}-"
+    names = [each for each in here.account.items("eks", "list_clusters", "clusters") if str(each).startswith(mine)]
+    return max(
+        (len(list(here.account.items("eks", "list_nodegroups", "nodegroups", clusterName=each))) for each in names),
+        default=0,
+    )
+
+
+def _vcpus(here: Session) -> float:
+    running = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+    found = here.account.items("ec2", "describe_instances", "Reservations", Filters=running)
+    return health.standard_vcpus([each for reservation in found for each in reservation["Instances"]])
+
+
+def _addresses(here: Session) -> float:
+    return float(len(here.account.call("ec2", "describe_addresses")["Addresses"]))
+
+
+def _balancers(here: Session) -> float:
+    found = here.account.items("elbv2", "describe_load_balancers", "LoadBalancers")
+    return float(sum(each.get("Type") == "application" for each in found))
+
+
+# (service, quota, what it is, how much is in use, how much one environment of the default shape takes). The codes are
+# those of `aws service-quotas list-service-quotas`.
+_QUOTAS: tuple[tuple[str, str, str, Callable[[Session], float], float], ...] = (
+    ("ec2", "L-1216C47A", "vCPUs of On-Demand standard instances", _vcpus, 8),
+    ("ec2", "L-0263D0A3", "Elastic IP addresses, one per NAT gateway", _addresses, 0),
+    ("eks", "L-1194D53C", "EKS clusters", _clusters, 1),
+    ("eks", "L-6D54EA21", "managed node groups of one cluster", _node_groups, 1),
+    ("elasticloadbalancing", "L-53DA6B97", "Application Load Balancers", _balancers, 1),
 )
 
 
 def _quotas(here: Session) -> Iterator[Finding]:
-    if here.local:
-        yield Finding("ok", "the local cloud has none")
-        return
-    for service, code, what, needed in _QUOTAS:
+    for service, code, what, in_use, needed in _QUOTAS:
         try:
             answer = here.account.call("service-quotas", "get_service_quota", ServiceCode=service, QuotaCode=code)
+            yield health.quota(what, f"{service} {code}", float(answer["Quota"]["Value"]), in_use(here), needed)
         except CommandError as err:
-            yield Finding("warn", f"the quota of {what} could not be read: {err.message}")
-            continue
-        value = float(answer["Quota"]["Value"])
-        if value < needed:
-            yield Finding(
-                "fail", f"{what}: {value:g}, an environment needs {needed}", f"ask for more: Service Quotas, {code}"
-            )
-        else:
-            yield Finding("ok", f"{what}: {value:g} in all")
+            yield Finding("warn", f"the quota of {what} could not be read: {err.message}", err.remedy)
 
 
 def _programs(here: Session) -> Iterator[Finding]:
@@ -164,6 +281,12 @@ _CHECKS: tuple[tuple[str, Callable[[Session], Iterator[Finding]]], ...] = (
     ("stack", _stack),
     ("API", _api),
     ("alarms", _alarms),
+    ("functions", _functions),
+    ("machines", _machines),
+    ("triggers", _triggers),
+    ("letters", _letters),
+    ("locks", _locks),
+    ("keys", _keys),
     ("DNS", _zone),
     ("quotas", _quotas),
     ("programs", _programs),

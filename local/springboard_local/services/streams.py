@@ -175,8 +175,8 @@ def _creating(original: Any) -> Any:
 
 
 def _updating(original: Any) -> Any:
-    def update_event_source_mapping(self: Any, spec: dict[str, Any]) -> Any:
-        mapping = original(self, spec)
+    def update_event_source_mapping(self: Any, identity: str, spec: dict[str, Any]) -> Any:
+        mapping = original(self, identity, spec)
         if _running is not None and mapping is not None and (reader := _running.readers.get(mapping.uuid)):
             _wake(_running, reader)
         return mapping

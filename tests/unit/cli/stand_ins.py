@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 
 from springboard_cli import aws
 from springboard_cli.main import app
-from springboard_cli.surroundings import Surroundings
+from springboard_cli.surroundings import Surroundings, installed_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 type Json = dict[str, Any]
@@ -230,6 +230,8 @@ class Account(aws.Account):
                         "Outputs": [
                             {"OutputKey": "ApiUrl", "OutputValue": API_URL},
                             {"OutputKey": "BaseDomain", "OutputValue": "dev.example.com"},
+                            {"OutputKey": "Version", "OutputValue": installed_version()},
+                            {"OutputKey": "TableName", "OutputValue": "springboard-record"},
                         ],
                     }
                 ]
@@ -252,6 +254,12 @@ class Account(aws.Account):
         for stack in copied.get("Stacks", ()):
             stack.setdefault("StackStatus", self.stack_status)
         return copied
+
+    def close(self) -> None:
+        """There is no connection."""
+
+    def items(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:
+        yield from self.call(service, operation, **parameters).get(key, ())
 
 
 @dataclass

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from springboard import validation
-from springboard_cli import dns, yaml_document
+from springboard_cli import aws, dns, health, yaml_document
 from springboard_cli.errors import CommandError
 from tests.unit.cli.stand_ins import IMAGE, Account, Machine, answer
 
@@ -135,6 +137,20 @@ def quota(value: float) -> dict[str, Any]:
     return {"Quota": {"Value": value}}
 
 
+PARTS = [
+    {"ResourceType": kind, "PhysicalResourceId": identity, "LogicalResourceId": logical}
+    for kind, identity, logical in (
+        ("AWS::Lambda::Function", "springboard-dns", "DnsFunction"),
+        ("AWS::StepFunctions::StateMachine", "arn:aws:states:::stateMachine:springboard-provision", "ProvisionMachine"),
+        ("AWS::Events::Rule", "springboard-SweepRule-1", "SweepRule"),
+        ("AWS::Lambda::EventSourceMapping", "u", "PublishEventsMapping"),
+        ("AWS::Scheduler::ScheduleGroup", "springboard", "ScheduleGroup"),
+        ("AWS::SQS::Queue", "https://sqs/springboard-dead-letters", "DeadLetterQueue"),
+        ("AWS::KMS::Key", "k", "Key"),
+    )
+]
+
+
 @pytest.fixture
 def sound(machine: Machine) -> Machine:
     machine.account = Account(
@@ -150,6 +166,20 @@ def sound(machine: Machine) -> Machine:
             "get_hosted_zone": {"DelegationSet": {"NameServers": ["ns-1.awsdns-1.org", "ns-2.awsdns-2.com"]}},
             "get_service_quota": quota(64),
             "describe_alarms": {"MetricAlarms": []},
+            "list_stack_resources": {"StackResourceSummaries": PARTS},
+            "get_function": {"Configuration": {"State": "Active", "LastUpdateStatus": "Successful"}},
+            "describe_state_machine": {"status": "ACTIVE"},
+            "describe_rule": {"State": "ENABLED"},
+            "get_event_source_mapping": {"State": "Enabled", "FunctionArn": "arn:x:publish-events", "UUID": "u"},
+            "list_schedules": {"Schedules": []},
+            "get_queue_attributes": {"Attributes": {"ApproximateNumberOfMessages": "0"}},
+            "query": {"Items": []},
+            "describe_key": {"KeyMetadata": {"KeyId": "k", "KeyState": "Enabled"}},
+            "list_clusters": {"clusters": ["springboard-shop", "others"]},
+            "list_nodegroups": {"nodegroups": ["workers"]},
+            "describe_instances": {"Reservations": []},
+            "describe_addresses": {"Addresses": [{}]},
+            "describe_load_balancers": {"LoadBalancers": [{"Type": "network"}, {"Type": "application"}]},
         }
     )
     machine.name_servers = lambda _: frozenset({"ns-1.awsdns-1.org"})
@@ -187,9 +217,10 @@ def test_doctor_goes_on_after_a_failure(sound: Machine) -> None:
 
     result = sound.run("doctor")
 
-    states = [line.split()[0] for line in result.stdout.splitlines() if line[0] != " "]
+    states = [line.split()[:2] for line in result.stdout.splitlines() if line[0] != " "]
     assert result.exit_code == 1
-    assert states == ["fail", "ok", "ok", "ok", "ok", "fail", "warn", "warn", "warn", "warn", "warn", "warn"]
+    wrong = [state for state in states if state[0] != "ok"]
+    assert wrong == [["fail", "credentials"], ["fail", "DNS"], *[["warn", "quotas"]] * 5, *[["warn", "programs"]] * 2]
     assert "log in" in result.stdout
 
 
@@ -213,6 +244,146 @@ def test_doctor_warns_of_a_stack_that_was_rolled_back(sound: Machine) -> None:
 
     assert result.exit_code == 0
     assert "warn   stack         springboard is UPDATE_ROLLBACK_COMPLETE" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "operation", ["get_function", "list_stack_resources", "describe_key", "query", "list_schedules"]
+)
+def test_what_doctor_may_not_read_is_no_failure(sound: Machine, operation: str) -> None:
+    denied = {"Error": {"Code": "AccessDeniedException", "Message": "not authorized to do that"}}
+    sound.account.answers[operation] = aws.refusal(ClientError(denied, operation))
+
+    result = sound.run("doctor")
+
+    assert result.exit_code == 0, result.stdout
+    assert "warn" in result.stdout
+    assert "not allowed to look" in result.stdout
+    assert "ask for that permission" in result.stdout
+
+
+BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
+    (
+        "get_function",
+        {"Configuration": {"State": "Failed", "StateReason": "no key"}},
+        "is Failed: no key",
+        "sam deploy",
+    ),
+    (
+        "get_function",
+        {"Configuration": {"State": "Active", "LastUpdateStatus": "Failed", "LastUpdateStatusReason": "too big"}},
+        "last update of springboard-dns failed: too big",
+        "sam deploy",
+    ),
+    (
+        "get_function",
+        {"Configuration": {"State": "Active"}, "Concurrency": {"ReservedConcurrentExecutions": 0}},
+        "springboard-dns is stopped",
+        "delete-function-concurrency --function-name springboard-dns",
+    ),
+    ("describe_state_machine", {"status": "DELETING"}, "springboard-provision is DELETING", "sam deploy"),
+    ("describe_rule", {"State": "DISABLED"}, "is disabled", "aws events enable-rule --name springboard-SweepRule-1"),
+    (
+        "get_event_source_mapping",
+        {"State": "Disabled", "FunctionArn": "arn:x:publish-events", "UUID": "u"},
+        "publish-events reads no stream",
+        "update-event-source-mapping --uuid u --enabled",
+    ),
+    (
+        "get_queue_attributes",
+        {"Attributes": {"ApproximateNumberOfMessages": "2"}},
+        "2 dead letters wait",
+        "#springboard-dead-letters",
+    ),
+    ("describe_key", {"KeyMetadata": {"KeyId": "k", "KeyState": "Disabled"}}, "the key Key is disabled", "enable-key"),
+    (
+        "describe_key",
+        {
+            "KeyMetadata": {
+                "KeyId": "k",
+                "KeyState": "PendingDeletion",
+                "DeletionDate": datetime(2026, 12, 1, tzinfo=UTC),
+            }
+        },
+        "will be deleted on 2026-12-01",
+        "cancel-key-deletion --key-id k",
+    ),
+]
+
+
+@pytest.mark.parametrize(("operation", "found", "what", "remedy"), BROKEN)
+def test_doctor_tells_each_part_that_is_broken(
+    sound: Machine, operation: str, found: dict[str, Any], what: str, remedy: str
+) -> None:
+    sound.account.answers[operation] = found
+
+    result = sound.run("doctor", "-o", "json")
+
+    assert result.exit_code == 1
+    [wrong] = [each for each in json.loads(result.stdout)["findings"] if each["state"] != "ok"]
+    assert what in wrong["what"]
+    assert remedy in wrong["remedy"]
+
+
+def test_doctor_warns_of_a_schedule_that_was_disabled(sound: Machine) -> None:
+    sound.account.answers["list_schedules"] = {"Schedules": [{"Name": "shop-ttl", "State": "DISABLED"}, {"Name": "b"}]}
+
+    result = sound.run("doctor")
+
+    assert (result.exit_code, "the schedule springboard/shop-ttl is disabled" in result.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("execution", "minutes", "stale"),
+    [("RUNNING", 500, False), ("ABORTED", 5, False), ("ABORTED", 16, True), ("", 16, True), ("SUCCEEDED", 16, True)],
+)
+def test_a_lock_under_which_nothing_works_is_stale(execution: str, minutes: int, *, stale: bool) -> None:
+    now = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+    found = list(health.lock("uid", "01K", now - timedelta(minutes=minutes), now, execution))
+    assert [each.state for each in found] == (["fail"] if stale else [])
+    if stale:
+        assert f"for {minutes} minutes" in found[0].what
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "needed", "state"),
+    [
+        (100, 3, 1, "ok"),
+        (100, 99, 1, "warn"),
+        (100, 100, 1, "fail"),
+        (5, 5, 0, "warn"),
+        (5, 3, 0, "ok"),
+        (0, 0, 1, "fail"),
+    ],
+)
+def test_a_quota_is_judged_by_what_is_in_use(limit: float, used: float, needed: float, state: str) -> None:
+    assert health.quota("things", "eks L-1", limit, used, needed).state == state
+
+
+def test_vcpus_of_spot_and_other_families_do_not_count() -> None:
+    cpu = {"CoreCount": 1, "ThreadsPerCore": 2}
+    instances = [
+        {"InstanceType": "m7i.large", "CpuOptions": cpu},
+        {"InstanceType": "t3.large", "CpuOptions": cpu, "InstanceLifecycle": "spot"},
+        {"InstanceType": "g5.large", "CpuOptions": cpu},
+        {"InstanceType": "c7g.large", "CpuOptions": {"CoreCount": 2, "ThreadsPerCore": 1}},
+    ]
+    assert health.standard_vcpus(instances) == 4
+
+
+@pytest.mark.parametrize(
+    ("cli", "stack", "state", "said"),
+    [
+        ("0.1.0", "0.1.3", "ok", ""),
+        ("0.1.0", "0.2.0", "warn", "update the command line"),
+        ("0.3.0", "0.2.0", "warn", "sam deploy"),
+        ("0.1.0", "", "warn", "sam deploy"),
+        ("unknown", "0.1.0", "ok", ""),
+    ],
+)
+def test_command_line_and_stack_should_be_of_one_release(cli: str, stack: str, state: str, said: str) -> None:
+    found = health.versions(cli, stack)
+    assert found.state == state
+    assert said in found.remedy
 
 
 def test_doctor_sees_a_quota_that_is_too_small(sound: Machine) -> None:

@@ -193,8 +193,21 @@ def mend(mending: Mending) -> None:
         update_configuration=mended_update,
         update_function_code=mended_update_code,
         get_configuration=mended_describe,
+        get_code=_with_concurrency(function_class.get_code),
         vpc_config=property(mended_vpc),
     )
+
+
+def _with_concurrency(original: Any) -> Any:
+    """GetFunction shows a reserved concurrency of 0 too, which stops a function."""
+
+    def get_code(function: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = original(function)
+        if function.reserved_concurrency is not None:
+            answer["Concurrency"] = {"ReservedConcurrentExecutions": int(function.reserved_concurrency)}
+        return answer
+
+    return get_code
 
 
 def _check_trust(role: str) -> None:

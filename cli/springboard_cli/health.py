@@ -1,0 +1,199 @@
+"""What `doctor` makes of what it has read: pure judgements, each with its cause and a remedy that can be typed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime, timedelta
+
+# Two rounds of the sweep: a lock whose execution has ended is freed by then, or something is wrong.
+LOCK_GRACE_SECONDS = 900
+# Part of a quota that, once in use, is worth a warning.
+NEARLY = 0.8
+# Families that the vCPU quota of On-Demand "Standard" instances counts:
+# https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html, read 2026-11-26.
+_STANDARD = re.compile(r"(a|c|d|h|i|im|is|m|r|t|z)\d")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: ok, warn or fail; what was found, and what to do about it."""
+
+    state: str
+    what: str
+    remedy: str = ""
+
+
+def stack(name: str, status: str) -> Finding:
+    """The CloudFormation stack."""
+    if status.endswith("_COMPLETE") and "ROLLBACK" not in status:
+        return Finding("ok", f"{name} is {status}")
+    if status.endswith("_IN_PROGRESS"):
+        return Finding("warn", f"{name} is {status}", "operations go on while the stack is updated")
+    return Finding("warn", f"{name} is {status}", "look at its events, then `sam deploy` again")
+
+
+def versions(cli: str, stack: str) -> Finding:
+    """Whether the command line and the stack are of one release; before 1.0 a minor version may break."""
+    if not stack:
+        return Finding(
+            "warn", f"the stack does not tell its version; this is {cli}", "deploy it again with `sam deploy`"
+        )
+    if cli == "unknown":
+        return Finding("ok", f"the stack is {stack}; the version of this command is not known")
+    if cli.split(".")[:2] == stack.split(".")[:2]:
+        return Finding("ok", f"the stack is {stack}, this command {cli}")
+    older = _numbers(cli) < _numbers(stack)
+    remedy = (
+        "update the command line: install the wheel of that release" if older else "deploy that release: `sam deploy`"
+    )
+    return Finding("warn", f"the stack is {stack}, this command {cli}", remedy)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(each) for each in re.findall(r"\d+", version)]
+
+
+def function(name: str, answer: Mapping[str, Any]) -> Iterator[Finding]:
+    """One function by GetFunction; nothing for a sound one."""
+    found = answer["Configuration"]
+    state, update = found.get("State", "Active"), found.get("LastUpdateStatus", "Successful")
+    if state == "Failed":
+        yield Finding(
+            "fail", f"{name} is Failed: {found.get('StateReason', '')}", "deploy the stack again: `sam deploy`"
+        )
+    elif state not in {"Active", "ActiveNonInvocable"}:
+        remedy = "its first call wakes it, and takes longer" if state == "Inactive" else "wait a minute, and look again"
+        yield Finding("warn", f"{name} is {state}: {found.get('StateReason', '')}", remedy)
+    if update == "Failed":
+        reason = found.get("LastUpdateStatusReason", "")
+        yield Finding("fail", f"the last update of {name} failed: {reason}", "deploy the stack again: `sam deploy`")
+    elif update == "InProgress":
+        yield Finding("warn", f"{name} is being updated", "wait a minute, and look again")
+    reserved = answer.get("Concurrency", {}).get("ReservedConcurrentExecutions")
+    if reserved == 0:
+        yield Finding(
+            "fail",
+            f"{name} is stopped: no concurrency is reserved for it",
+            f"aws lambda delete-function-concurrency --function-name {name}",
+        )
+
+
+def machine(name: str, status: str) -> Iterator[Finding]:
+    """One state machine; nothing for an active one."""
+    if status != "ACTIVE":
+        yield Finding("fail", f"the state machine {name} is {status}", "deploy the stack again: `sam deploy`")
+
+
+def rule(name: str, state: str) -> Iterator[Finding]:
+    """One rule of EventBridge; nothing for an enabled one."""
+    if state == "DISABLED":
+        yield Finding(
+            "fail", f"the rule {name} is disabled: nothing calls its function", f"aws events enable-rule --name {name}"
+        )
+
+
+def mapping(answer: Mapping[str, Any]) -> Iterator[Finding]:
+    """The event source mapping that publishes events; nothing for a sound one."""
+    state, function = answer["State"], answer["FunctionArn"].rpartition(":")[2]
+    if state in {"Disabled", "Disabling"}:
+        remedy = f"aws lambda update-event-source-mapping --uuid {answer['UUID']} --enabled; the stream keeps a day"
+        yield Finding("fail", f"{function} reads no stream: its event source mapping is {state}", remedy)
+    elif state not in {"Enabled", "Enabling", "Updating", "Creating"}:
+        yield Finding("warn", f"the event source mapping of {function} is {state}", "wait a minute, and look again")
+    result = str(answer.get("LastProcessingResult", ""))
+    if result.startswith("PROBLEM"):
+        yield Finding("warn", f"{function} could not read its stream: {result}", "look at the function's role and log")
+
+
+def schedules(group: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """The environments' schedules."""
+    for each in found:
+        if each.get("State") == "DISABLED":
+            remedy = "apply the environment's file again, or enable it in the EventBridge Scheduler console"
+            yield Finding("warn", f"the schedule {group}/{each['Name']} is disabled", remedy)
+
+
+def letters(count: int) -> Finding:
+    """The dead-letter queue."""
+    if not count:
+        return Finding("ok", "no dead letters")
+    noun = "dead letter waits" if count == 1 else "dead letters wait"
+    return Finding("fail", f"{count} {noun}", "runbook docs/guide/runbooks.md#springboard-dead-letters")
+
+
+def lock(uid: str, operation: str, since: datetime, now: datetime, execution: str) -> Iterator[Finding]:
+    """One environment's lock and the status of its execution ("" if there is none); nothing for one that works."""
+    age: timedelta = now - since
+    if execution == "RUNNING" or age.total_seconds() < LOCK_GRACE_SECONDS:
+        return
+    how = f"its execution {'never started' if not execution else f'is {execution}'}"
+    minutes = int(age.total_seconds() // 60)
+    yield Finding(
+        "fail",
+        f"the environment with uid {uid} is locked by operation {operation} for {minutes} minutes, but {how}",
+        "the sweep should have freed it: runbook docs/guide/runbooks.md#springboard-sweep-silent",
+    )
+
+
+def key(what: str, metadata: Mapping[str, Any]) -> Iterator[Finding]:
+    """One KMS key; nothing for an enabled one."""
+    identity, state = metadata["KeyId"], metadata["KeyState"]
+    if state == "PendingDeletion":
+        remedy = f"aws kms cancel-key-deletion --key-id {identity}; aws kms enable-key --key-id {identity}"
+        when = metadata.get("DeletionDate")
+        until = f" on {when:%Y-%m-%d}" if when else ""
+        yield Finding("fail", f"{what} will be deleted{until}, and all that it encrypts is lost then", remedy)
+    elif state == "Disabled":
+        yield Finding("fail", f"{what} is disabled", f"aws kms enable-key --key-id {identity}")
+    elif state not in {"Enabled", "Creating", "Updating"}:
+        yield Finding("fail", f"{what} is {state}", f"aws kms describe-key --key-id {identity}")
+
+
+def quota(what: str, place: str, limit: float, used: float, needed: float) -> Finding:
+    """A quota against what is in use and what one environment of the default shape takes besides."""
+    counted = f"{what}: {used:g} of {limit:g} in use"
+    remedy = f"ask for more: Service Quotas, {place}"
+    if used + needed > limit:
+        return (
+            Finding("fail", f"{counted}, an environment needs {needed:g}", remedy)
+            if needed
+            else Finding("warn", counted, remedy)
+        )
+    if limit and (used + needed) / limit > NEARLY:
+        return Finding("warn", f"{counted}, nearly all once there is one environment more", remedy)
+    return Finding("ok", counted)
+
+
+def standard_vcpus(instances: Sequence[Mapping[str, Any]]) -> int:
+    """The vCPUs that count against the quota of On-Demand Standard instances."""
+    return sum(
+        each.get("CpuOptions", {}).get("CoreCount", 0) * each.get("CpuOptions", {}).get("ThreadsPerCore", 0)
+        for each in instances
+        if each.get("InstanceLifecycle") != "spot" and _STANDARD.match(str(each.get("InstanceType", "")))
+    )
+
+
+def delegation(zone: str, expected: frozenset[str], found: frozenset[str] | None) -> Finding:
+    """Whether the world's resolvers are led to the zone's own name servers; None: nobody answered."""
+    if found is None:
+        return Finding("warn", f"the delegation of {zone} could not be looked up", f"dig NS {zone}")
+    if found & expected:
+        return Finding("ok", f"{zone} is delegated to its zone")
+    return Finding(
+        "fail",
+        f"{zone} is delegated to {', '.join(sorted(found)) or 'nobody'}",
+        f"set these NS records at the registrar or in the parent zone: {', '.join(sorted(expected))}",
+    )
+
+
+def alarms(prefix: str, ringing: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """What rings now: the stack's own alarms, with their runbooks, and those of the environments."""
+    for alarm in ringing:
+        yield Finding("fail", f"{alarm['AlarmName']} is in ALARM", alarm.get("AlarmDescription", ""))
+    if not ringing:
+        yield Finding("ok", f"no alarm of {prefix} rings")
