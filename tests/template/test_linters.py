@@ -44,14 +44,15 @@ def test_cfn_lint_would_say_something() -> None:
     assert ("E3030", "Resources/Table/Properties/BillingMode") in findings(json.dumps(broken))
 
 
-def checkov(path: Path) -> dict[str, Any]:
+def checkov(path: Path, config: Path = source.ROOT / ".checkov.yaml") -> dict[str, Any]:
     """Its report on a template."""
     run = subprocess.run(  # noqa: S603 - the repository's own tool
-        [CHECKOV, "--file", path, "--config-file", source.ROOT / ".checkov.yaml", "--output", "json"],
+        [CHECKOV, "--file", path, "--config-file", config, "--output", "json"],
         check=False,
         capture_output=True,
         text=True,
         timeout=170,
+        cwd=path.parent,  # where it stands it would find the repository's configuration by itself
     )
     assert run.stdout.strip().startswith("{"), run.stdout + run.stderr
     report: dict[str, Any] = json.loads(run.stdout)
@@ -62,18 +63,41 @@ def failed(report: dict[str, Any]) -> set[tuple[str, str]]:
     return {(each["check_id"], each["resource"]) for each in report["results"]["failed_checks"]}
 
 
+def whole() -> dict[str, Any]:
+    """Stack and network as one: checkov takes longer to start than to look."""
+    document: dict[str, Any] = json.loads(transformed.template())
+    network = source.network()
+    document["Resources"] |= {f"Network{name}": each for name, each in network["Resources"].items()}
+    return document
+
+
 def test_checkov_has_nothing_to_say(tmp_path: Path) -> None:
     path = tmp_path / "stack.json"
-    whole = json.loads(transformed.template())
-    network = source.network()
-    # One run for both: it takes longer to start than to look.
-    whole["Resources"] |= {f"Network{name}": each for name, each in network["Resources"].items()}
-    path.write_text(json.dumps(whole), encoding="utf-8")
+    path.write_text(json.dumps(whole()), encoding="utf-8")
     report = checkov(path)
     assert failed(report) == set()
     skipped = report["results"].get("skipped_checks", [])
     assert all(each["check_result"]["suppress_comment"] for each in skipped)
     assert report["summary"]["passed"] > 200
+
+
+def test_no_waiver_is_unused(tmp_path: Path) -> None:
+    """Without the waivers checkov objects to what they are for, one by one, and to nothing else."""
+    waived: set[tuple[str, str]] = set()
+    document = whole()
+    for name, resource in document["Resources"].items():
+        skips = resource.get("Metadata", {}).pop("checkov", {}).get("skip", ())
+        waived |= {(each["id"], f"{resource['Type']}.{name}") for each in skips}
+        assert all(len(each["comment"].split()) > 5 for each in skips), name
+    path = tmp_path / "stack.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    config = source.parse(source.text(".checkov.yaml"))
+    checks = set(config.pop("skip-check"))
+    bare = tmp_path / "checkov.yaml"
+    bare.write_text(json.dumps(config), encoding="utf-8")
+    objections = failed(checkov(path, bare))
+    assert {check for check, _ in objections if check in checks} == checks
+    assert {(check, place) for check, place in objections if check not in checks} == waived
 
 
 def test_checkov_would_say_something(tmp_path: Path) -> None:

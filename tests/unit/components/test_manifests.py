@@ -44,6 +44,7 @@ def test_objects_come_in_the_order_in_which_they_need_each_other() -> None:
     kinds = [each["kind"] for each in manifests(environment(), SITE)]
     assert kinds == [
         "Namespace",
+        "NetworkPolicy",
         "ClusterRole",
         "ClusterRoleBinding",
         "NetworkPolicy",
@@ -72,12 +73,23 @@ def test_the_namespace_enforces_the_restricted_level_and_the_pod_keeps_it() -> N
 
 
 def test_the_network_policy_admits_the_vpc_because_node_ports_come_from_nodes() -> None:
-    (policy,) = made("NetworkPolicy", {"port": 9000})
+    _, policy = made("NetworkPolicy", {"port": 9000})
     (rule,) = policy["spec"]["ingress"]
     assert [peer["ipBlock"]["cidr"] for peer in rule["from"] if "ipBlock" in peer] == list(SITE.vpc_cidrs)
     assert {"podSelector": {}} in rule["from"]
     assert rule["ports"] == [{"protocol": "TCP", "port": 9000}]
     assert policy["spec"]["policyTypes"] == ["Ingress"]
+
+
+def test_the_namespace_takes_nothing_from_outside_it() -> None:
+    """Whatever else somebody runs in it: a database beside the application is the application's alone."""
+    isolation, _ = made("NetworkPolicy")
+    assert isolation["spec"] == {
+        "podSelector": {},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [{"podSelector": {}}]}],
+    }
+    assert "." in isolation["metadata"]["name"]  # no application can have it
 
 
 def test_the_service_is_on_the_node_port_that_admission_gave() -> None:

@@ -24,6 +24,7 @@ UID_LABEL = "springboard.io/environment"
 HASH_ANNOTATION = "springboard.io/manifest"
 VIEWERS_GROUP = "springboard:viewers"
 VIEWERS_ROLE = "springboard:viewers"
+ISOLATION = "springboard.isolation"  # a dot, which no application's name has
 DEREGISTRATION_SECONDS = 30  # of the target groups
 _MARGIN = 5  # seconds, for what takes its time between two steps of a chain
 _PROBE_PERIOD = 5
@@ -108,7 +109,7 @@ def namespace(environment: Environment) -> str:
 
 def manifests(environment: Environment, site: Site) -> tuple[Manifest, ...]:
     """All objects, each after those that it needs, each with the hash of what we say about it."""
-    objects = [_namespace(environment), *_viewers(environment)]
+    objects = [_namespace(environment), _isolation(environment), *_viewers(environment)]
     names = [app.name or environment.name for app in environment.spec.apps]
     for name, app in zip(names, environment.spec.apps, strict=True):
         objects += _app(environment, site, app, environment.resolved.app(name))
@@ -190,6 +191,23 @@ def _namespace(environment: Environment) -> Manifest:
         "apiVersion": "v1",
         "kind": "Namespace",
         "metadata": {"name": namespace(environment), "labels": {**_labels(environment), **security}},
+    }
+
+
+def _isolation(environment: Environment) -> Manifest:
+    """Whatever runs in the namespace, ours or not, takes nothing from outside it but what another policy admits.
+
+    Within the namespace all may talk, so that a database beside the application needs no policy of its own.
+    """
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {
+            "name": ISOLATION,
+            "namespace": namespace(environment),
+            "labels": _labels(environment),
+        },
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}]},
     }
 
 
