@@ -21,6 +21,7 @@ def respond(world: World, event: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to one event; whatever goes wrong becomes a problem document."""
     request_id = str(event["requestContext"].get("requestId", ""))
     caller = ""
+    variables: Mapping[str, str] = {}
     try:
         request = requests.read(event)
         caller = request.caller
@@ -50,8 +51,22 @@ def respond(world: World, event: Mapping[str, Any]) -> dict[str, Any]:
         path=str(event.get("rawPath", ""))[:300],
         caller=caller,
         status=answer.status,
+        extra=_about(variables, answer),
     )
     return answer.payload()
+
+
+def _about(variables: Mapping[str, str], answer: answers.Answer) -> dict[str, str]:
+    """The environment's name, and the operation that was asked for or has begun, where a request is about one."""
+    document = answer.document if isinstance(answer.document, dict) else {}
+    about = document if document.get("kind") == "Environment" and answer.status < 300 else {}
+    begun = about.get("status", {}).get("operation", {}) if answer.status == 202 else {}
+    name = variables.get("name") or about.get("metadata", {}).get("name", "")
+    operation = variables.get("id") or begun.get("id", "")
+    return {
+        **({"environment": str(name)[:100]} if name else {}),
+        **({"operation": str(operation)[:100]} if operation else {}),
+    }
 
 
 handler = Handler(respond)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from springboard.flow import drift, work
 from springboard.identifiers import ulid
 from springboard.record import Operation, OperationKind, OperationStatus, moment
-from springboard.runtime import Handler
+from springboard.runtime import trigger_handler
 from springboard.store.codec import environment_to_json
 
 if TYPE_CHECKING:
@@ -44,4 +44,4 @@ def drift_check(world: World, event: dict[str, Any]) -> dict[str, Any]:
     return {"drift": len(changes), "operation": operation.id}
 
 
-handler = Handler(drift_check)
+handler = trigger_handler("DriftCheck", drift_check, lambda event: {"environment": event["environment"]})

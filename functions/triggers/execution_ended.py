@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from springboard.flow.settle import settle
 from springboard.record import moment
-from springboard.runtime import Handler
+from springboard.runtime import trigger_handler
 
 if TYPE_CHECKING:
     from springboard.runtime import World
@@ -19,4 +19,10 @@ def execution_ended(world: World, event: dict[str, Any]) -> dict[str, Any]:
     return {"settled": settle(world, task["environment"], task["operation"], moment(event["time"]))}
 
 
-handler = Handler(execution_ended)
+def about(event: dict[str, Any]) -> dict[str, str]:
+    """Whose execution it was."""
+    task = json.loads(event["detail"]["input"])
+    return {"environment": task["environment"], "operation": task["operation"]}
+
+
+handler = trigger_handler("ExecutionEnded", execution_ended, about)

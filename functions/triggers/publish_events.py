@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from springboard import events
 from springboard.errors import SpringboardError
 from springboard.record import text
-from springboard.runtime import Handler
+from springboard.runtime import trigger_handler
 
 if TYPE_CHECKING:
     from springboard.runtime import World
@@ -44,4 +44,10 @@ def publish(world: World, record: dict[str, Any]) -> None:
         world.bus.publish(published)
 
 
-handler = Handler(publish_events)
+def about(batch: dict[str, Any]) -> dict[str, str]:
+    """The environment of the first record, at which a batch ends in error."""
+    key = batch["Records"][0]["dynamodb"]["Keys"]["pk"]["S"]
+    return {"environment": key.removeprefix("ENV#")}
+
+
+handler = trigger_handler("PublishEvents", publish_events, about)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from springboard.flow import settle
 from springboard.record import moment
-from springboard.runtime import Handler
+from springboard.runtime import trigger_handler
 
 if TYPE_CHECKING:
     from springboard.runtime import World
@@ -37,4 +37,4 @@ def stale_locks(count: int, stack: str, now: datetime) -> dict[str, Any]:
     return {"_aws": {"Timestamp": stamp, "CloudWatchMetrics": [metric]}, "Stack": stack, "StaleLocks": count}
 
 
-handler = Handler(sweep)
+handler = trigger_handler("Sweep", sweep)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from springboard.flow import work
 from springboard.identifiers import ulid
 from springboard.record import Operation, OperationKind, OperationStatus, moment
-from springboard.runtime import Handler
+from springboard.runtime import trigger_handler
 
 if TYPE_CHECKING:
     from springboard.runtime import World
@@ -34,4 +34,4 @@ def ttl_reached(world: World, event: dict[str, Any]) -> dict[str, Any]:
     return {"deletion": after.operation.id if after.operation else ""}
 
 
-handler = Handler(ttl_reached)
+handler = trigger_handler("TtlReached", ttl_reached, lambda event: {"environment": event["environment"]})

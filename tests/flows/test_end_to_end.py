@@ -190,6 +190,22 @@ def test_no_secret_is_left_to_be_read(laptop: Laptop, kubeconfig: str) -> None:
     assert not [where for where, text in read.items() if CANARY in text]
 
 
+def test_what_was_sent_begins_no_line_of_a_served_log(laptop: Laptop, shop: Ended) -> None:
+    """The log groups, as CloudWatch serves them, hold one JSON object per line that a function wrote."""
+    del shop
+    assert laptop.call("GET", "/environments/x%0D%0A%7B%22level%22:%22ERROR%22%7D%E2%80%A8y")[0] == 404
+    read = dict(traces(laptop))
+    for group, known in (("api", {"level", "status"}), ("operations", {"level", "step"})):
+        written = [line for line in read[f"/springboard/springboard/{group}"].splitlines() if '"level"' in line]
+        found = [json.loads(line) for line in written]
+        assert sum(known <= each.keys() for each in found) > 3
+        assert not [each for each in found if each.get("level") == "ERROR"]
+    steps = [json.loads(line) for line in read["/springboard/springboard/operations"].splitlines() if '"step"' in line]
+    mine = [each for each in steps if each["step"].startswith(("Ensure", "Begin", "Record"))]
+    assert len(mine) > 20
+    assert all(each["environment"] and each["operation"] for each in mine)
+
+
 @pytest.mark.last
 def test_delete_leaves_nothing(laptop: Laptop, shop: Ended, before: frozenset[str]) -> None:
     del shop

@@ -317,19 +317,49 @@ def flow_handler(name: str, act: Callable[[World, Task, Mapping[str, Any]], dict
     return Handler(run)
 
 
+def trigger_handler(
+    name: str,
+    act: Callable[[World, dict[str, Any]], dict[str, Any]],
+    about: Callable[[dict[str, Any]], Mapping[str, str]] = lambda _: {},
+) -> Handler:
+    """The Lambda handler of what EventBridge or the stream calls; `about` finds environment and operation in it."""
+
+    def run(world: World, event: dict[str, Any]) -> dict[str, Any]:
+        try:
+            known = about(event)
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+            known = {}  # no event of ours: what is done with it says so
+        return _told({**known, "step": name}, lambda: act(world, event))
+
+    return Handler(run)
+
+
 def logged(name: str, task: Task, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Run a step with environment, operation and step on every log line; errors are logged and go on.
 
     What goes on begins with the step's name: in an execution's history, and to RecordFailure where the step's own note
     could not be written, nothing else says who failed.
     """
-    _logger.append_keys(environment=task.environment, operation=task.operation, step=name)
+    try:
+        return _told({"environment": task.environment, "operation": task.operation, "step": name}, run)
+    except SpringboardError as err:
+        if not err.message.startswith(f"{name}: "):
+            err.args = (f"{name}: {err.message}", *err.args[1:])
+        raise
+
+
+def _told(keys: Mapping[str, str], run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Run something with these keys, and none of the container's last event, on its log lines."""
+    _logger.remove_keys(["environment", "operation", "step"])
+    _logger.append_keys(**keys)
     try:
         answer = run()
     except SpringboardError as err:
         _logger.warning("step ended in error", extra={"error": type(err).__name__, "cause": err.message})
-        if not err.message.startswith(f"{name}: "):
-            err.args = (f"{name}: {err.message}", *err.args[1:])
+        raise
+    except Exception as err:
+        # Lambda logs it too, but knows neither environment nor operation.
+        _logger.exception("step broke", extra={"error": type(err).__name__})
         raise
     _logger.info("step done", extra={"answer": answer})
     return answer

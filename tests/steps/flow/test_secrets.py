@@ -178,8 +178,40 @@ def test_each_line_of_the_log_says_what_it_is_about(springboard: Springboard, lo
     assert len({line["step"] for line in steps}) > 3
     operation = reply.document["status"]["operation"]["id"]
     uid = reply.document["metadata"]["uid"]
-    mine = [line for line in steps if line["operation"] == operation]
+    mine = [line for line in steps if line.get("operation") == operation]
     assert len(mine) > 3
     assert {line["environment"] for line in mine} == {uid}
+    asked = [line for line in lines if line["service"] == "api" and line["method"] == "POST"]
+    assert [(line["environment"], line["operation"]) for line in asked] == [("told", operation)]
+    published = [line for line in steps if line["step"] == "PublishEvents"]
+    assert {line["environment"] for line in published} == {uid}
     springboard.act("told", "cancel")
     springboard.delete("told")
+
+
+@pytest.mark.slow
+def test_no_function_lets_what_it_is_sent_begin_a_line_of_its_own(
+    springboard: Springboard, logged: io.StringIO
+) -> None:
+    """Each function but the API's, whose own test is at the edge, with the same hostile values in all places."""
+    hostile = 'x\r\n{"level": "ERROR", "message": "forged"}\n\u2028\x85y'
+    event = {
+        "environment": hostile,
+        "operation": hostile,
+        "generation": 1,
+        "now": "2026-11-26T12:00:00Z",
+        "time": "2026-11-26T12:00:00Z",
+        "error": {"Error": hostile, "Cause": hostile},
+        "detail": {"input": json.dumps({"environment": hostile, "operation": hostile})},
+        "Records": [{"dynamodb": {"Keys": {"pk": {"S": f"ENV#{hostile}"}}, "SequenceNumber": "1"}}],
+    }
+    for name in sorted(springboard.functions - {"springboard-api"}):
+        logged.seek(0)
+        logged.truncate()
+        springboard.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event).encode())
+        lines = [json.loads(line) for line in logged.getvalue().splitlines()]
+        mine = [line for line in lines if line.get("environment", hostile) == hostile]
+        assert mine, name
+        assert all(line["message"].startswith("step ") and line["step"] for line in mine), name
+        if name != "springboard-sweep":  # which is about all environments
+            assert any(line.get("environment") == hostile for line in mine), name
