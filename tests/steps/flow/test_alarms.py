@@ -11,6 +11,7 @@ from springboard_local.pipeline import Rule
 from springboard_local.services import eks, metrics
 from tests.steps.flow import invariants
 from tests.steps.flow.springboard import document
+from tests.steps.flow.test_changes import page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -310,3 +311,23 @@ def test_events_that_cannot_be_published_ring(springboard: Springboard, operator
     springboard.delete("unheard")
     tend(springboard)
     quiet(springboard)
+
+
+@pytest.mark.sweep
+def test_an_environment_that_does_not_serve_rings(springboard: Springboard, operators: str) -> None:
+    """Its targets are unhealthy, and the load balancer itself answers 503; both end when the application is back."""
+    assert springboard.apply(document("ailing")).phase == "Ready"
+    springboard.clock.advance(10 * MINUTE)
+    told(springboard, operators)
+    plane = eks.control_plane("springboard-ailing")
+    assert plane is not None
+    plane.inject({"kind": "Image", "match": "*shop*", "reason": "NotReady"})
+    springboard.until(lambda: page(springboard, "ailing.dev.example.com")[0] == 503)
+    for _ in range(12):  # the probes take some minutes to give a target up, the alarm five more
+        assert [page(springboard, "ailing.dev.example.com")[0] for _ in range(11)] == [503] * 11
+        springboard.clock.advance(MINUTE)
+    assert {runbook for _, runbook in told(springboard, operators)} == {"environment-errors", "environment-unhealthy"}
+    assert len(ringing(springboard)) == 2
+    plane.inject({"kind": "Image", "match": "*shop*", "reason": ""})
+    quiet(springboard, 10)
+    springboard.delete("ailing")
