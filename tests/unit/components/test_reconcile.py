@@ -1,0 +1,85 @@
+"""What one run of a component makes of an answer of AWS's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from springboard.components.contract import (
+    ABSENT,
+    Action,
+    Change,
+    Component,
+    Observation,
+    Pace,
+    Ready,
+    Row,
+    Verdict,
+    Waiting,
+)
+from springboard.components.reconcile import reconcile
+from springboard.errors import AccessDeniedError
+from springboard.record import OperationKind
+from tests.unit.components.records import NOW, SITE, environment, under
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from springboard.runtime import World
+
+ROW = Row("firewall", "FirewallReady", Pace(10, 10), 600, "look at the security groups")
+WORLD = cast("World", SimpleNamespace(site=SITE))
+
+
+@dataclass(frozen=True)
+class Seen(Observation):
+    """The groups that are there."""
+
+    groups: frozenset[str] = frozenset()
+
+
+class Groups:
+    """Stands for a component whose things may go while it looks the other way; no right without the owner's tag."""
+
+    def __init__(self, *, seen: set[str], there: set[str]) -> None:
+        self.first, self.there, self.looks = seen, there, 0
+
+    def desired(self, *_: object) -> object:
+        return ABSENT
+
+    def observe(self, *_: object) -> Seen:
+        self.looks += 1
+        return Seen(groups=frozenset(self.first if self.looks == 1 else self.there))
+
+    def changes(self, _: object, observed: Seen) -> Sequence[Change]:
+        return [Change(Action.DELETE, name, "the environment goes") for name in sorted(observed.groups)]
+
+    def apply(self, _: object, __: object, change: Change) -> Mapping[str, str]:
+        if change.resource not in self.there or change.resource == "kept":
+            raise AccessDeniedError(f"DeleteSecurityGroup was denied: {change.resource}")
+        self.there.remove(change.resource)
+        return {}
+
+    def condition(self, _: object, observed: Seen) -> Verdict:
+        return Waiting("firewall", "there are groups") if observed.groups else Ready()
+
+    def learned(self, *_: object) -> Mapping[str, str]:
+        return {}
+
+
+def removed(groups: Groups) -> Verdict:
+    record = under(environment(), OperationKind.DELETE)
+    return reconcile(cast("Component", groups), ROW, WORLD, record, NOW, removal=True).verdict
+
+
+def test_a_denied_change_that_somebody_else_has_made_meanwhile_is_done() -> None:
+    assert removed(Groups(seen={"a"}, there=set())) == Ready()
+    assert removed(Groups(seen={"a", "b"}, there={"b"})) == Ready()
+
+
+def test_a_denied_change_that_is_still_wanted_is_an_error() -> None:
+    with pytest.raises(AccessDeniedError, match="denied: kept"):
+        removed(Groups(seen={"kept"}, there={"kept"}))
