@@ -2,8 +2,9 @@
 
 An expression is worked out for one moment at a time. A metric without data at that moment is None: an operator gives
 nothing for it, a function over several series leaves it out, FILL puts a number in its place.
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html, read 2026-11-26. That a moment
-without any data in any series can be filled is what AWS's own examples of FILL(METRICS(), 0) rely on.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html, read 2026-11-26. Whether
+a moment at which none of the series has data is filled, that page does not say; here it is, and an alarm that takes
+missing data for not breaching comes to the same either way.
 """
 
 from __future__ import annotations
