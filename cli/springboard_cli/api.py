@@ -140,7 +140,7 @@ class Api:
         return self.get(f"{_path(name)}/events", {"after": after} if after else {})
 
     def diagnosis(self, name: str) -> Json:
-        """What pods and targets say now."""
+        """What the pods say now."""
         return self.get(f"{_path(name)}/diagnosis").document
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:

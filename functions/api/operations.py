@@ -72,7 +72,7 @@ def events(world: World, request: Request, variables: Mapping[str, str]) -> Answ
 
 
 def diagnosis(world: World, request: Request, variables: Mapping[str, str]) -> Answer:
-    """GET …/diagnosis: what pods and targets say now. It is live and stored nowhere."""
+    """GET …/diagnosis: what the pods say now. It is live and stored nowhere."""
     environment = access.need(world, request, variables["name"])
     function = world.settings.functions.get("workload")
     event = {"diagnose": True, "environment": environment.uid}
