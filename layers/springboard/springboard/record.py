@@ -190,6 +190,11 @@ class Environment:
     deleted_at: datetime | None = None
     expires_at: datetime | None = None  # where ttlHours is set
 
+    def holds(self, condition: str, *, current: bool = False) -> bool:
+        """Whether the record says that a condition is True; `current`: seen so of the present generation."""
+        found = self.conditions.get(condition)
+        return found is not None and found.true and (not current or found.observed_generation >= self.generation)
+
     def with_facts(self, component: str, learned: Mapping[str, Any]) -> Environment:
         """This record with another component's facts; the original stays."""
         return replace(self, facts={**self.facts, component: dict(learned)})

@@ -252,10 +252,9 @@ def _leaving(certificates: Sequence[Found]) -> Waiting:
 
 def observe(world: World, environment: Environment) -> Observed:
     """While a request of this operation is pending one call, else one listing and what carries one of our hosts."""
-    cluster = environment.conditions.get("ClusterReady")
     pending = _pending(world, environment)
     if pending is not None:
-        return replace(pending, hurry=cluster is not None and cluster.true)
+        return replace(pending, hurry=environment.holds("ClusterReady"))
     zone_id = environment.resolved.zone_id
     facts = environment.facts.get("certificate", {})
     wanted = tuple(sorted(app.host for app in environment.resolved.apps))

@@ -461,8 +461,7 @@ def _running(environment: Environment) -> str:
 
 def _settled(environment: Environment) -> bool:
     """Whether the known certificate is this generation's: one of former hosts may serve until then."""
-    condition = environment.conditions.get("CertificateReady")
-    return condition is not None and condition.true and condition.observed_generation >= environment.generation
+    return environment.holds("CertificateReady", current=True)
 
 
 def _certificate(environment: Environment) -> str:

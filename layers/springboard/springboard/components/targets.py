@@ -302,8 +302,7 @@ def _every_group(world: World, environment: Environment) -> list[str]:
 
 def _replaced(environment: Environment) -> bool:
     """Whether the node groups are not known to be as this generation wants them."""
-    condition = environment.conditions.get("NodeGroupsReady")
-    return condition is None or not condition.true or condition.observed_generation < environment.generation
+    return not environment.holds("NodeGroupsReady", current=True)
 
 
 def _arns(world: World, environment: Environment, want: Targets) -> dict[str, str] | Waiting:
@@ -335,8 +334,7 @@ def _running(environment: Environment) -> str:
 
 def _early(environment: Environment) -> bool:
     """Whether this operation's rollouts are not complete yet, as the component of the workload saw them last."""
-    workload = environment.conditions.get("WorkloadReady")
-    return bool(_running(environment)) and not (workload and workload.true)
+    return bool(_running(environment)) and not environment.holds("WorkloadReady")
 
 
 def _known_attached(environment: Environment, groups: Sequence[str]) -> dict[str, dict[str, str]]:

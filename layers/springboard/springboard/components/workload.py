@@ -224,7 +224,7 @@ def observe(world: World, environment: Environment) -> Observed:
         roles=() if removing else _associations(world, environment, known.name),
         troubles=tuple(trouble for pod in pods for trouble in troubles(pod)),
         retry=_retry(environment),
-        nodes="NodeGroupsReady" in environment.conditions and environment.conditions["NodeGroupsReady"].true,
+        nodes=environment.holds("NodeGroupsReady"),
     )
 
 

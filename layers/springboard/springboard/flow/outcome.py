@@ -87,8 +87,7 @@ def failed(world: World, task: Task, error: str, cause: str) -> dict[str, str]:
 def stopped(world: World, environment: Environment, failure: Failure, phase: Phase | None, now: datetime) -> Phase:
     """Write a failure into phase and conditions; an environment that still serves is Degraded, not Failed."""
     message = f"{failure.step}: {failure.cause}. Remedy: {failure.remedy}"
-    available = environment.conditions.get("Available")
-    serves = available is not None and available.true
+    serves = environment.holds("Available")
     deleting = environment.operation is not None and environment.operation.kind is OperationKind.DELETE
     phase = phase or (Phase.DEGRADED if serves and not deleting else Phase.FAILED)
     conditions = {

@@ -41,15 +41,10 @@ def run(world: World, component: Component, row: Row, task: Task) -> dict[str, A
     environment = fenced(world, task)
     before = environment.operation.steps.get(name(row, task)) if environment.operation else None
     if before is not None and before.ended_at is not None and not before.error and not task.again:
-        return {
-            "ready": True,
-            "retryAfter": 0,
-            "waitsFor": "",
-        }  # done in this operation: a loop over several components asks again
+        return _answer(ready=True)  # done in this operation: a loop over several components asks again
     if before is not None and before.not_before is not None and task.now < before.not_before:
         # It was said when the next look comes; this is the retry of a handler that was killed after it had said so.
-        rest = ceil((before.not_before - task.now).total_seconds())
-        return {"ready": False, "retryAfter": rest, "waitsFor": ""}
+        return _answer(retry_after=ceil((before.not_before - task.now).total_seconds()))
     step = before or Step(name(row, task), task.now)
     if before is None or before.error:
         step = Step(step.name, step.started_at)
@@ -87,7 +82,12 @@ def run(world: World, component: Component, row: Row, task: Task) -> dict[str, A
             raise UnavailableError(f"{step.name} waits for {on}: {reason}")
         case _:
             on = outcome.verdict.on if isinstance(outcome.verdict, Waiting) else ""
-            return {"ready": outcome.ready, "retryAfter": outcome.retry_after, "waitsFor": on}
+            return _answer(ready=outcome.ready, retry_after=outcome.retry_after, waits_for=on)
+
+
+def _answer(*, ready: bool = False, retry_after: int = 0, waits_for: str = "") -> dict[str, Any]:
+    """What the state machine chooses and waits by."""
+    return {"ready": ready, "retryAfter": retry_after, "waitsFor": waits_for}
 
 
 def _not_before(outcome: Outcome, task: Task) -> datetime | None:
