@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,11 @@ class Budget:
     def holds(self, value: float) -> bool:
         """Whether `value` is within the budget."""
         return value < self.most if self.strict else value <= self.most
+
+
+def p95(values: Sequence[float]) -> float:
+    """The 95th percentile, as one of the values."""
+    return sorted(values)[min(len(values) - 1, round(0.95 * len(values)))]
 
 
 BUDGETS: dict[str, Budget] = {

@@ -11,23 +11,22 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from springboard_local.clock import ManualClock
-from springboard_local.cloud import LocalCloud, Settings
+from springboard_local.latency import LatencyModel
 from tests.steps.flow import stack
-from tests.steps.flow.springboard import Springboard, example
+from tests.steps.flow.springboard import example, in_process
 
 if TYPE_CHECKING:
     from springboard_local.pipeline import Record
+    from tests.steps.flow.springboard import Springboard
 
 
 def main() -> None:
     """Let the example live once, and list its calls."""
-    clock = ManualClock()
-    with tempfile.TemporaryDirectory() as state:
-        settings = Settings(Path(state), spread=False, extra={"handlers": {}})
-        with LocalCloud(settings, clock) as cloud:
-            listed(Springboard(cloud, clock, stack.deploy(cloud, clock)))
-    clock.close()
+    with (
+        tempfile.TemporaryDirectory() as state,
+        in_process(Path(state), LatencyModel(spread=False)) as springboard,
+    ):
+        listed(springboard)
 
 
 def listed(springboard: Springboard) -> None:

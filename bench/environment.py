@@ -16,18 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import critical_path, model
-from bench.budgets import Figure
+from bench.budgets import Figure, p95
 from bench.draws import Drawn, drawn
-from springboard_local.clock import ManualClock
-from springboard_local.cloud import LocalCloud, Settings
 from tests.steps.flow import stack
-from tests.steps.flow.springboard import OWN, Springboard, example
+from tests.steps.flow.springboard import OWN, example, in_process
 from tests.template import source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from springboard_local.pipeline import Record
+    from tests.steps.flow.springboard import Springboard
 
     type Handler = Callable[[object, object], object]
 
@@ -65,17 +64,13 @@ class Handlers:
 
 def measure(seeds: int, runs: int) -> list[Figure]:
     """One life on medians, counted; `runs` whole creates on draws; and `seeds` creates by the model, held to these."""
-    clock, latency, handlers = ManualClock(), Drawn(), Handlers()
-    with tempfile.TemporaryDirectory() as state:
-        settings = Settings(Path(state), extra={"handlers": {}})
-        with LocalCloud(settings, clock, latency) as cloud:
-            springboard = Springboard(cloud, clock, stack.deploy(cloud, clock))
-            registered = cloud.settings.extra["handlers"]
-            registered.update({name: handlers.wrap(name, run) for name, run in registered.items()})
-            figures = list(_counted(springboard, handlers))
-            own: dict[str, list[float]] = defaultdict(list)
-            sample = [_whole(springboard, latency, handlers, seed, own) for seed in range(1, runs + 1)]
-    clock.close()
+    latency, handlers = Drawn(), Handlers()
+    with tempfile.TemporaryDirectory() as state, in_process(Path(state), latency) as springboard:
+        registered = springboard.cloud.settings.extra["handlers"]
+        registered.update({name: handlers.wrap(name, run) for name, run in registered.items()})
+        figures = list(_counted(springboard, handlers))
+        own: dict[str, list[float]] = defaultdict(list)
+        sample = [_whole(springboard, latency, handlers, seed, own) for seed in range(1, runs + 1)]
     figures += _sampled(sample)
     figures += _modelled(seeds, {name: statistics.median(seconds) for name, seconds in own.items()})
     return figures
@@ -94,10 +89,10 @@ def _counted(springboard: Springboard, handlers: Handlers) -> Iterator[Figure]:
     }
     used = spent = 0.0
     for act, run in acts.items():
-        mark = max((call.number for call in springboard.cloud.pipeline.calls()), default=0)
+        springboard.forget_calls()
         handlers.taken()
         run()
-        calls = [call for call in springboard.cloud.pipeline.calls() if call.number > mark and _counts(call)]
+        calls = _calls(springboard)
         changing = [call for call in calls if call.mutating]
         yield Figure(f"AWS calls of a {act}", "calls", len(calls), how, _by_service(calls))
         yield Figure(f"mutating AWS calls of a {act}", "calls", len(changing), how, _by_service(changing))
@@ -114,8 +109,8 @@ def _counted(springboard: Springboard, handlers: Handlers) -> Iterator[Figure]:
     yield Figure("cost of an environment", "USD", round(spent, 5), f"create, change and delete; {_PRICED}")
 
 
-def _counts(call: Record) -> bool:
-    return not call.internal and call.service not in _OWN and f"assumed-role/{stack.STACK}-" in call.principal
+def _calls(springboard: Springboard) -> list[Record]:
+    return [call for call in springboard.recorded() if call.service not in _OWN]
 
 
 def _by_service(calls: list[Record]) -> dict[str, int]:
@@ -164,11 +159,11 @@ class Whole:
 def whole(springboard: Springboard, latency: Drawn, seed: int | None) -> Whole:
     """Create the example on that seed's draws; it stays."""
     latency.begin(seed)
-    mark = max((call.number for call in springboard.cloud.pipeline.calls()), default=0)
+    springboard.forget_calls()
     operation = springboard.apply(example("shop")).operation
     ended, started = (datetime.fromisoformat(operation[key]) for key in ("endedAt", "startedAt"))
     states, _ = _history(springboard, "ProvisionMachineArn")
-    calls = [call for call in springboard.cloud.pipeline.calls() if call.number > mark and _counts(call)]
+    calls = _calls(springboard)
     path = critical_path.seconds(latency.durations)
     taken = (ended - started).total_seconds()
     return Whole(taken, states, len(calls), path, model.create(latency.durations))
@@ -215,6 +210,5 @@ def _modelled(seeds: int, own: dict[str, float]) -> Iterator[Figure]:
 
 def _spread(name: str, unit: str, values: Sequence[float], how: str, digits: int = 0) -> Iterator[Figure]:
     """Median and 95th percentile, as two figures."""
-    p95 = sorted(values)[min(len(values) - 1, round(0.95 * len(values)))]
     yield Figure(name, unit, round(statistics.median(values), digits), f"median of {how}")
-    yield Figure(f"{name}, p95", unit, round(p95, digits), f"95th percentile of {how}")
+    yield Figure(f"{name}, p95", unit, round(p95(values), digits), f"95th percentile of {how}")

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, override
 
 import pytest
 
-from springboard_local.clock import ManualClock
-from springboard_local.cloud import LocalCloud, Settings
 from springboard_local.latency import LatencyModel
-from tests.steps.flow import stack
-from tests.steps.flow.springboard import Springboard
+from tests.steps.flow.springboard import in_process
 from tests.template import grants
 from tests.template.grants import Grant
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+    from tests.steps.flow.springboard import Springboard
 
 
 PASSED = pytest.StashKey[bool]()
@@ -40,11 +39,8 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Springboard]:
     """The stack, for all tests of the module: each has an environment of its own name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-        clock = ManualClock()
-        settings = Settings(tmp_path_factory.mktemp("cloud"), extra={"handlers": {}})
-        with LocalCloud(settings, clock, Latencies()) as cloud:
-            yield Springboard(cloud, clock, stack.deploy(cloud, clock, without()))
-        clock.close()
+        with in_process(tmp_path_factory.mktemp("cloud"), Latencies(), without()) as springboard:
+            yield springboard
 
 
 @pytest.hookimpl(wrapper=True)

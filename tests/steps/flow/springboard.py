@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,17 +17,19 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.session import Session as BotocoreSession
 
-from springboard_local.cloud import DEVELOPER_ACCESS_KEY, DEVELOPER_SECRET_KEY, REGION
+from springboard_local.clock import ManualClock
+from springboard_local.cloud import DEVELOPER_ACCESS_KEY, DEVELOPER_SECRET_KEY, REGION, LocalCloud, Settings
 from tests.steps.flow import stack
 from tests.template import source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from springboard_local.clock import ManualClock
-    from springboard_local.cloud import LocalCloud
+    from springboard_local.latency import LatencyModel
     from springboard_local.pipeline import Record
     from springboard_local.services.iam import Decision
+    from tests.template.grants import Grant
 
 # What Springboard does to its own table, bus, executions and logs, and the asking for credentials, is no change of
 # anybody's environment.
@@ -207,3 +210,14 @@ class Springboard:
     def client(self, service: str) -> Any:
         """A client of a person with every right."""
         return self.aws.client(service, endpoint_url=self.cloud.endpoint)
+
+
+@contextmanager
+def in_process(state: Path, latency: LatencyModel, without: Grant | None = None) -> Iterator[Springboard]:
+    """The stack in this process, but for a grant left out, in a cloud of its own on a clock that the caller moves."""
+    clock = ManualClock()
+    try:
+        with LocalCloud(Settings(state, extra={"handlers": {}}), clock, latency) as cloud:
+            yield Springboard(cloud, clock, stack.deploy(cloud, clock, without))
+    finally:
+        clock.close()

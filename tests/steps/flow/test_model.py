@@ -8,13 +8,12 @@ import pytest
 
 from bench import budgets, environment
 from bench.draws import Drawn
-from springboard_local.clock import ManualClock
-from springboard_local.cloud import LocalCloud, Settings
-from tests.steps.flow import stack
-from tests.steps.flow.springboard import Springboard
+from tests.steps.flow.springboard import in_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.steps.flow.springboard import Springboard
 
 _ROUNDING = 0.01  # seconds; AWS tells times in milliseconds
 
@@ -24,11 +23,8 @@ def springboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Springboar
     """The stack, on draws that a test chooses."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-        clock = ManualClock()
-        settings = Settings(tmp_path_factory.mktemp("cloud"), extra={"handlers": {}})
-        with LocalCloud(settings, clock, Drawn()) as cloud:
-            yield Springboard(cloud, clock, stack.deploy(cloud, clock))
-        clock.close()
+        with in_process(tmp_path_factory.mktemp("cloud"), Drawn()) as deployed:
+            yield deployed
 
 
 @pytest.mark.parametrize(
