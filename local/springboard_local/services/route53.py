@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from moto.core.responses import ActionResult
 from moto.moto_api._internal import mock_random
 from moto.route53 import models as moto_route53
-from moto.route53.exceptions import HostedZoneNotEmpty, InvalidInput, Route53ClientError
+from moto.route53.exceptions import HostedZoneNotEmpty, InvalidChangeBatch, InvalidInput, Route53ClientError
 from moto.route53.responses import Route53
 
 from springboard_local.services.mending import Mending
@@ -35,6 +35,7 @@ _TYPES = {
     "SVCB", "HTTPS",
 }  # fmt: skip
 _CLOUDFRONT_ZONE = "Z2FDTNDATAQYW2"
+_MOST_VALUES = 1000  # of one batch: DNSLimitations.html#limits-api-requests-changeresourcerecordsets
 
 
 def normal_name(name: str) -> str:
@@ -137,33 +138,48 @@ def _key(record_set: dict[str, Any]) -> _Key:
 
 
 class Zone(moto_route53.FakeZone):  # type: ignore[misc]  # moto is untyped
-    """A hosted zone whose records are kept by name, type and set identifier."""
+    """A hosted zone whose records are kept by name, type and set identifier.
+
+    `served` is what its name servers answer from: a batch gets there when its change is INSYNC.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.served: _Records = {}
+        self._batches = self._served_batch = 0
 
     def records(self) -> _Records:
         """The record sets as the API speaks of them."""
         return {_key(each.given): each.given for each in self.rrsets}
 
-    def replace(self, records: _Records) -> None:
-        """Take over the outcome of a batch."""
+    def replace(self, records: _Records) -> Callable[[], None]:
+        """Take over the outcome of a batch; what answers has the name servers take it over too."""
         self.rrsets = [_record_set(given) for _, given in sorted(records.items(), key=lambda each: _sort(each[0]))]
+        self._batches += 1
+        batch, outcome = self._batches, self.records()
+
+        def serve() -> None:
+            if batch > self._served_batch:  # a later batch may have been the faster one
+                self._served_batch, self.served = batch, outcome
+
+        return serve
 
     def add_rrset(self, record_set: dict[str, Any]) -> Any:
         """Add a record set (CloudFormation and zone creation)."""
-        record = _record_set(record_set)
-        self.rrsets.append(record)
-        return record
+        return self.upsert_rrset(record_set)
 
     def upsert_rrset(self, record_set: dict[str, Any]) -> Any:
         """Add or replace a record set (CloudFormation)."""
         records = self.records()
         records[_key(record_set)] = record_set
-        self.replace(records)
+        self.replace(records)()
         return next(each for each in self.rrsets if _key(each.given) == _key(record_set))
 
     def delete_rrset(self, rrset: dict[str, Any]) -> None:
         """Delete the record sets of a name, and of a type if given (CloudFormation)."""
         name, kind = normal_name(rrset["Name"]), rrset.get("Type")
-        self.rrsets = [each for each in self.rrsets if each.name != name or (kind and each.type != kind)]
+        kept = {key: each for key, each in self.records().items() if key[0] != name or (kind and key[1] != kind)}
+        self.replace(kept)()
 
 
 def _sort(key: _Key) -> tuple[tuple[str, ...], str, str]:
@@ -194,13 +210,15 @@ class HostedZones(moto_route53.Route53Backend):  # type: ignore[misc]  # moto is
         super().__init__(region_name, account_id)
         self.changes: dict[str, Change] = {}
 
-    def begin_change(self, comment: str | None = None) -> Change:
-        """A change that becomes INSYNC in its time."""
+    def begin_change(self, comment: str | None = None, serve: Callable[[], None] | None = None) -> Change:
+        """A change that becomes INSYNC in its time; `serve` has the name servers answer from it."""
         identifier = "C" + "".join(mock_random.choice(_ALPHABET) for _ in range(20))
         change = self.changes[identifier] = Change(identifier, self.cloud.clock.now(), comment)
 
         def in_sync() -> None:
             change.status = "INSYNC"
+            if serve:
+                serve()
             for listener in _listeners:
                 listener()
 
@@ -256,10 +274,10 @@ class HostedZones(moto_route53.Route53Backend):  # type: ignore[misc]  # moto is
 
     # Records
 
-    def change_resource_record_sets(self, zoneid: str, change_list: list[dict[str, Any]]) -> None:
-        """Apply a batch, or nothing of it."""
+    def change_resource_record_sets(self, zoneid: str, change_list: list[dict[str, Any]]) -> Callable[[], None]:
+        """Apply a batch, or nothing of it; what answers has the name servers take it over."""
         with _LOCK:
-            zone = self.get_hosted_zone(zoneid)
+            zone: Zone = self.get_hosted_zone(zoneid)
             for change in change_list:
                 _check_shape(change)
             records = zone.records()
@@ -271,7 +289,7 @@ class HostedZones(moto_route53.Route53Backend):  # type: ignore[misc]  # moto is
             problems = problems or _conflicts(zone, records) + _apex_problems(zone, records)
             if problems:
                 raise InvalidChangeBatchError(list(dict.fromkeys(problems)))
-            zone.replace(records)
+            return zone.replace(records)
 
     def _apply(self, zone: Zone, records: _Records, action: str, record_set: dict[str, Any]) -> list[str]:
         """Apply one change to `records`; what AWS says if it can't be."""
@@ -417,14 +435,14 @@ def _apex_problems(zone: Zone, records: _Records) -> list[str]:
 
 
 def public_cname(account: str, name: str) -> str | None:
-    """The value of a CNAME in a public zone of the account."""
+    """The value of a CNAME as the name servers of the account's public zones answer it."""
     wanted = normal_name(name)
     for zone in list(moto_route53.route53_backends[account]["aws"].zones.values()):
         if zone.private_zone:
             continue
-        for record in zone.rrsets:
-            if record.type == "CNAME" and record.name == wanted and record.records:
-                value = str(record.records[0])
+        for (held, kind, _), record in zone.served.items():
+            if kind == "CNAME" and held == wanted and _values(record):
+                value = _values(record)[0]
                 return value if value.endswith(".") else f"{value}."
     return None
 
@@ -443,11 +461,25 @@ def _with_change(method: Callable[[Any], ActionResult]) -> Callable[[Any], Actio
 
     def wrapped(response: Any) -> ActionResult:
         answer = method(response)
-        comment = response._get_param("ChangeBatch.Comment") or response._get_param("Comment")
+        comment = response._get_param("Comment")
         answer.result["ChangeInfo"] = response.backend.begin_change(comment).info()
         return answer
 
     return wrapped
+
+
+def _change_resource_record_sets(response: Any) -> ActionResult:
+    changes = response._get_param("ChangeBatch.Changes")
+    if sum(_counted(change) for change in changes) > _MOST_VALUES:
+        raise InvalidChangeBatch
+    serve = response.backend.change_resource_record_sets(response._get_param("HostedZoneId"), changes)
+    change = response.backend.begin_change(response._get_param("ChangeBatch.Comment"), serve)
+    return ActionResult({"ChangeInfo": change.info()})
+
+
+def _counted(change: dict[str, Any]) -> int:
+    """The values of a change, twice for an UPSERT."""
+    return len(_values(change["ResourceRecordSet"])) * (2 if change["Action"] == "UPSERT" else 1)
 
 
 def _create_hosted_zone(response: Any) -> ActionResult:
@@ -537,12 +569,12 @@ def install(cloud: Cloud) -> None:
         "delete_hosted_zone",
         "associate_vpc_with_hosted_zone",
         "disassociate_vpc_from_hosted_zone",
-        "change_resource_record_sets",
     )
     _mending.replace(Route53, **{name: _with_change(vars(Route53)[name]) for name in changing})
     _mending.replace(
         Route53,
         create_hosted_zone=_with_change(_create_hosted_zone),
+        change_resource_record_sets=_change_resource_record_sets,
         get_change=_get_change,
         list_resource_record_sets=_list_resource_record_sets,
         list_hosted_zones_by_name=_list_hosted_zones_by_name,

@@ -63,6 +63,17 @@ def test_a_certificate_is_issued_once_its_records_are_there(account: Account) ->
     assert account.acm.get_certificate(CertificateArn=arn)["Certificate"].startswith("-----BEGIN CERTIFICATE")
 
 
+def test_a_record_serves_once_its_own_change_has_reached_the_name_servers(account: Account) -> None:
+    zone, arn = account.zone(), account.request_certificate()
+    account.clock.advance(20)  # 10 s before the change that made the zone is INSYNC
+    wanted = record(account, arn)
+    account.change(zone, "CREATE", wanted["Name"], "CNAME", wanted["Value"])
+    account.clock.advance(208)  # of 30 s for this change and 180 s for the validation that begins then
+    assert account.certificate(arn)["Status"] == "PENDING_VALIDATION"
+    account.clock.advance(4)
+    assert account.certificate(arn)["Status"] == "ISSUED"
+
+
 def test_a_wrong_value_or_a_private_zone_does_not_validate(account: Account) -> None:
     arn = account.request_certificate()
     account.clock.advance(6)
