@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from springboard_cli import progress, times
-from springboard_cli.terminal import columns
+from springboard_cli.terminal import columns, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -102,7 +102,7 @@ def _report(report: Json, others: Sequence[str]) -> Iterator[str]:
     where = "/".join(str(report[key]) for key in ("pod", "container") if report.get(key))
     yield ""
     yield f"{where or report.get('app', '')}: {report.get('reason', '')}" + (
-        f", restarted {restarts} time{'' if restarts == 1 else 's'}" if restarts else ""
+        f", restarted {counted(int(restarts), 'time')}" if restarts else ""
     )
     if others:
         yield f"  The same: {', '.join(others)}"

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from springboard_cli.terminal import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
@@ -122,8 +124,8 @@ def letters(count: int) -> Finding:
     """The dead-letter queue."""
     if not count:
         return Finding("ok", "no dead letters")
-    noun = "dead letter waits" if count == 1 else "dead letters wait"
-    return Finding("fail", f"{count} {noun}", "runbook docs/guide/runbooks.md#springboard-dead-letters")
+    waiting = counted(count, "dead letter waits", "dead letters wait")
+    return Finding("fail", waiting, "runbook docs/guide/runbooks.md#springboard-dead-letters")
 
 
 def lock(uid: str, operation: str, since: datetime, now: datetime, execution: str) -> Iterator[Finding]:
@@ -132,10 +134,10 @@ def lock(uid: str, operation: str, since: datetime, now: datetime, execution: st
     if execution == "RUNNING" or age.total_seconds() < LOCK_GRACE_SECONDS:
         return
     how = f"its execution {'never started' if not execution else f'is {execution}'}"
-    minutes = int(age.total_seconds() // 60)
+    minutes = counted(int(age.total_seconds() // 60), "minute")
     yield Finding(
         "fail",
-        f"the environment with uid {uid} is locked by operation {operation} for {minutes} minutes, but {how}",
+        f"the environment with uid {uid} is locked by operation {operation} for {minutes}, but {how}",
         "the sweep should have freed it: runbook docs/guide/runbooks.md#springboard-sweep-silent",
     )
 

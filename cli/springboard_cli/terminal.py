@@ -42,6 +42,11 @@ def clean(text: object) -> str:
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", str(text))
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """The number with its noun, or with more words that depend on it: "1 change", "0 changes"."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
 class Terminal:
     """Where a command writes. Made per invocation, because tests exchange sys.stdout and sys.stderr."""
 

@@ -11,7 +11,7 @@ import typer
 from springboard_cli import cost, following, session, yaml_document
 from springboard_cli.commands import options
 from springboard_cli.errors import CommandError, Exit, NotFoundError
-from springboard_cli.terminal import Format, names
+from springboard_cli.terminal import Format, counted, names
 
 if TYPE_CHECKING:
     from springboard_cli.api import Answer
@@ -213,9 +213,8 @@ def show_plan(here: Session, found: Json, output: Format) -> None:
         here.terminal.table(("FIELD", "FROM", "TO"), declared)
     for each in found["unknown"]:
         here.terminal.say(f"unknown: {each['component']}: {each['reason']}", "yellow")
-    count = len(found["changes"])
-    if count:
-        here.terminal.say(f"{name}: {count} change{'' if count == 1 else 's'}; `springboard apply` makes them")
+    if found["changes"]:
+        here.terminal.say(f"{name}: {counted(len(found['changes']), 'change')}; `springboard apply` makes them")
     elif found.get("spec"):
         here.terminal.say(f"{name}: the spec differs, and no resource; `springboard apply` records it")
     elif found["unknown"]:

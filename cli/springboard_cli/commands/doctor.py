@@ -13,7 +13,7 @@ from springboard_cli.commands import options  # noqa: TC001 - Typer reads annota
 from springboard_cli.errors import CommandError
 from springboard_cli.health import Finding
 from springboard_cli.surroundings import installed_version
-from springboard_cli.terminal import Format
+from springboard_cli.terminal import Format, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -66,8 +66,7 @@ def _api(here: Session) -> Iterator[Finding]:
     offered = here.api.get("/versions").document["items"]
     default = next((each["version"] for each in offered if each.get("default")), "none")
     yield Finding("ok", f"{here.api.url} answers; new clusters get Kubernetes {default}")
-    count = len(here.api.environments())
-    yield Finding("ok", f"you see {count} environment{'' if count == 1 else 's'}")
+    yield Finding("ok", f"you see {counted(len(here.api.environments()), 'environment')}")
 
 
 def _alarms(here: Session) -> Iterator[Finding]:
@@ -84,10 +83,10 @@ def _parts(here: Session, kind: str) -> list[str]:
     return [each["PhysicalResourceId"] for each in here.resources if each["ResourceType"] == kind]
 
 
-def _all_sound(count: int, what: str, problems: Iterable[Finding]) -> Iterator[Finding]:
+def _all_sound(count: int, one: str, many: str, problems: Iterable[Finding]) -> Iterator[Finding]:
     """The problems, or that there are none."""
     found = list(problems)
-    yield from found or [Finding("ok", f"{count} {what}")]
+    yield from found or [Finding("ok", counted(count, one, many))]
 
 
 def _functions(here: Session) -> Iterator[Finding]:
@@ -97,7 +96,7 @@ def _functions(here: Session) -> Iterator[Finding]:
         for name in names
         for finding in health.function(name, here.account.call("lambda", "get_function", FunctionName=name))
     )
-    yield from _all_sound(len(names), "functions are active", problems)
+    yield from _all_sound(len(names), "function is active", "functions are active", problems)
 
 
 def _machines(here: Session) -> Iterator[Finding]:
@@ -110,7 +109,7 @@ def _machines(here: Session) -> Iterator[Finding]:
             here.account.call("stepfunctions", "describe_state_machine", stateMachineArn=arn)["status"],
         )
     )
-    yield from _all_sound(len(arns), "state machines are active", problems)
+    yield from _all_sound(len(arns), "state machine is active", "state machines are active", problems)
 
 
 def _triggers(here: Session) -> Iterator[Finding]:
@@ -121,17 +120,18 @@ def _triggers(here: Session) -> Iterator[Finding]:
         for name in names
         for finding in health.rule(name, here.account.call("events", "describe_rule", Name=name)["State"])
     )
-    yield from _all_sound(len(names), "rules are enabled", rules)
+    yield from _all_sound(len(names), "rule is enabled", "rules are enabled", rules)
     mappings = _parts(here, "AWS::Lambda::EventSourceMapping")
     streams = (
         finding
         for each in mappings
         for finding in health.mapping(here.account.call("lambda", "get_event_source_mapping", UUID=each))
     )
-    yield from _all_sound(len(mappings), "stream is read", streams)
+    yield from _all_sound(len(mappings), "stream is read", "streams are read", streams)
     for group in _parts(here, "AWS::Scheduler::ScheduleGroup"):
         found = list(here.account.items("scheduler", "list_schedules", "Schedules", GroupName=group))
-        yield from _all_sound(len(found), "schedules of environments are enabled", health.schedules(group, found))
+        one, many = "schedule of environments is enabled", "schedules of environments are enabled"
+        yield from _all_sound(len(found), one, many, health.schedules(group, found))
 
 
 def _letters(here: Session) -> Iterator[Finding]:
@@ -163,7 +163,8 @@ def _locks(here: Session) -> Iterator[Finding]:
             item["uid"]["S"], operation, times.moment(item["lockedSince"]["S"]), now, _execution(here, operation)
         )
     )
-    yield from _all_sound(len(locks), "environments are being worked on, no lock is stale", problems)
+    one, many = "environment is being worked on", "environments are being worked on"
+    yield from _all_sound(len(locks), f"{one}, no lock is stale", f"{many}, no lock is stale", problems)
 
 
 def _execution(here: Session, operation: str) -> str:
@@ -190,7 +191,7 @@ def _keys(here: Session) -> Iterator[Finding]:
             here.account.call("kms", "describe_key", KeyId=each["PhysicalResourceId"])["KeyMetadata"],
         )
     )
-    yield from _all_sound(len(keys), "keys are enabled", problems)
+    yield from _all_sound(len(keys), "key is enabled", "keys are enabled", problems)
 
 
 # The account around it

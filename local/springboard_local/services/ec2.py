@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.ec2.exceptions import DependencyViolationError, EC2ClientError, InvalidLaunchTemplateVersionNotFound
 from moto.ec2.models import EC2Backend, ec2_backends
+from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models.instances import Instance
 from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateVersion
 from moto.ec2.models.subnets import Subnet
@@ -184,6 +185,15 @@ def _prep_nics(original: Callable[..., None]) -> Callable[..., None]:
     return prep_nics
 
 
+def _cpu_options(self: Any) -> dict[str, int] | None:
+    """The cores and threads that its type has by default; None for a type that is not known."""
+    found = INSTANCE_TYPES.get(self.instance_type)
+    if found is None:
+        return None
+    cores = found["VCpuInfo"]
+    return {"CoreCount": cores["DefaultCores"], "ThreadsPerCore": cores["DefaultThreadsPerCore"]}
+
+
 def _terminate_instances(self: Any, instance_ids: list[str]) -> Any:
     ended = super(EC2Backend, self).terminate_instances(instance_ids)
     ids = [instance.id for instance, before in ended if before.name != "terminated"]
@@ -237,7 +247,7 @@ def install(cloud: Cloud) -> None:
         default_version=lambda template: template.get_version("$Default"),
     )
     pipeline.operation("ec2", "DeleteLaunchTemplateVersions")(_delete_versions)
-    _mending.replace(Instance, prep_nics=_prep_nics(Instance.prep_nics))
+    _mending.replace(Instance, prep_nics=_prep_nics(Instance.prep_nics), cpu_options=property(_cpu_options))
     _mending.replace(Subnet, get_available_subnet_ip=_get_available_subnet_ip)
     _mending.replace(
         ElasticNetworkInterfaces,

@@ -40,6 +40,8 @@ def test_a_group_becomes_active_with_instances_in_every_zone(networked: Account)
     tags = {tag["Key"]: tag["Value"] for tag in instances[0]["Tags"]}
     assert tags["eks:nodegroup-name"] == "workers"
     assert instances[0]["NetworkInterfaces"][0]["Attachment"]["DeleteOnTermination"] is True
+    assert {tuple(each["CpuOptions"].items()) for each in instances} == {(("CoreCount", 1), ("ThreadsPerCore", 2))}
+    assert not any("InstanceLifecycle" in each for each in instances)
     spec = networked.plane().specs[instances[0]["PrivateDnsName"]]
     assert (spec.cpu, spec.architecture, spec.pods) == ("2", "amd64", 29)
     assert spec.kubelet_version.startswith("v1.35.6-eks-")

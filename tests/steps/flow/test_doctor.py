@@ -57,6 +57,12 @@ def wrong() -> list[tuple[str, str, str, str]]:
     return told
 
 
+def in_use(found: list[dict[str, str]]) -> dict[str, int]:
+    """How much of each quota is taken."""
+    quotas = [each["what"].rpartition(": ") for each in found if each["check"] == "quotas"]
+    return {what: int(counted.partition(" of ")[0]) for what, _, counted in quotas}
+
+
 def only(state: str, check: str, cause: str, remedy: str) -> None:
     [told] = wrong()
     assert told[:2] == (state, check)
@@ -81,6 +87,25 @@ def test_doctor_looks_at_each_part_of_a_sound_stack(well: Springboard) -> None:
     quotas = [each["what"] for each in found if each["check"] == "quotas"]
     assert "EKS clusters: 0 of 100 in use" in quotas
     assert len(quotas) == 5
+
+
+@pytest.mark.slow
+def test_doctor_counts_what_an_environment_takes(well: Springboard) -> None:
+    """Two nodes of two vCPUs, a cluster with one group, a load balancer, and the schedule of its drift check."""
+    before = in_use(examined()[1])
+    well.apply(document("counted"))
+    found = examined()[1]
+    taken = {what: count - before[what] for what, count in in_use(found).items()}
+    assert taken == {
+        "vCPUs of On-Demand standard instances": 4,
+        "Elastic IP addresses, one per NAT gateway": 0,
+        "EKS clusters": 1,
+        "managed node groups of one cluster": 1,
+        "Application Load Balancers": 1,
+    }
+    assert "1 schedule of environments is enabled" in [each["what"] for each in found]
+    well.delete("counted")
+    assert in_use(examined()[1]) == before
 
 
 @pytest.mark.slow
@@ -143,7 +168,7 @@ def test_a_lock_that_nobody_frees_is_told(well: Springboard) -> None:
     assert reply.status == 202
     well.clock.advance(MINUTE)
     [told] = [each["what"] for each in examined()[1] if each["check"] == "locks"]
-    assert told.startswith("1 environments")
+    assert told.startswith("1 environment is being worked on")
     events = well.client("events")
     rules = [each["Name"] for each in events.list_rules()["Rules"]]
     for rule in rules:

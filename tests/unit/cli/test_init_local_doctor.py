@@ -195,6 +195,16 @@ def test_doctor_finds_nothing_wrong(sound: Machine) -> None:
     assert "assumed-role/developer/me in eu-west-1" in result.stdout
     assert "new clusters get Kubernetes 1.35" in result.stdout
     assert "dev.example.com. is delegated" in result.stdout
+    counted = [line.split(maxsplit=2)[2] for line in result.stdout.splitlines() if line.split()[2][0].isdigit()]
+    assert counted == [
+        "1 function is active",
+        "1 state machine is active",
+        "1 rule is enabled",
+        "1 stream is read",
+        "0 schedules of environments are enabled",
+        "0 environments are being worked on, no lock is stale",
+        "1 key is enabled",
+    ]
 
 
 def test_doctor_sees_a_zone_that_nobody_delegates_to(sound: Machine) -> None:

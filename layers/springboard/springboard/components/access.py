@@ -151,7 +151,7 @@ def condition(desired: Entries | Absent, observed: Observed) -> Verdict:
     open_changes = changes(desired, observed)
     if open_changes:
         return Waiting("access", f"{open_changes[0].resource}: {open_changes[0].reason}")
-    return Ready("Granted", f"{len(desired.entries)} access entries")
+    return Ready("Granted", f"{len(desired.entries)} access entr{'y' if len(desired.entries) == 1 else 'ies'}")
 
 
 def observe(world: World, environment: Environment) -> Observed:

@@ -346,7 +346,7 @@ def _log_group(desired: Cluster, observed: Observed) -> Iterator[Change]:
             Action.UPDATE,
             resource,
             f"it is kept {_days(group.retention_days)}; it shall be this environment's, and kept"
-            f" {desired.retention_days} days",
+            f" {_days(desired.retention_days)}",
             name=desired.log_group,
             days=desired.retention_days,
             tags=tags,
@@ -355,7 +355,9 @@ def _log_group(desired: Cluster, observed: Observed) -> Iterator[Change]:
 
 
 def _days(retention: int | None) -> str:
-    return "for ever" if retention is None else f"{retention} days"
+    if retention is None:
+        return "for ever"
+    return f"{retention} day{'' if retention == 1 else 's'}"
 
 
 def _cluster(desired: Cluster, observed: Observed) -> Iterator[Change]:

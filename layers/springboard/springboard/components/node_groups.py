@@ -262,7 +262,10 @@ def condition(desired: Groups | Absent, observed: Observed) -> Verdict:
     open_changes = changes(desired, observed)
     if open_changes:
         return Waiting("node_groups", f"{open_changes[0].resource}: {open_changes[0].reason}")
-    return Ready("Active", ", ".join(f"{group.name}: {group.size} nodes" for group in desired.groups))
+    return Ready(
+        "Active",
+        ", ".join(f"{group.name}: {group.size} node{'' if group.size == 1 else 's'}" for group in desired.groups),
+    )
 
 
 def observe(world: World, environment: Environment) -> Observed:
