@@ -179,7 +179,6 @@ def test_a_larger_disk_replaces_the_nodes_and_nothing_else(springboard: Springbo
     changed = springboard.apply(wanted)
     assert changed.phase == "Ready", changed.document["status"]
     assert sorted(springboard.mutating()) == [
-        "ec2:CreateLaunchTemplate",
         "ec2:CreateLaunchTemplateVersion",
         "eks:UpdateNodegroupVersion",
     ]

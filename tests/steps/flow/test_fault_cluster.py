@@ -295,6 +295,11 @@ def test_f16_nodes_that_never_join_are_tried_three_times_and_named(springboard: 
     assert all(each in failed.failure["cause"] for each in ("after 3 tries", "failed to join", *instances))
     assert "system log" in failed.failure["remedy"]
     assert [springboard.mutating().count(f"eks:{verb}Nodegroup") for verb in ("Create", "Delete")] == [3, 2]
+    assert springboard.mutating().count("ec2:CreateLaunchTemplate") == 1  # that of the first try is there
+    springboard.forget_calls()
+    springboard.act("lonely", "retry")
+    assert springboard.mutating().count("eks:CreateNodegroup") == 1
+    assert not [call for call in springboard.mutating() if "LaunchTemplate" in call]
     invariants.converges(springboard, wanted)
     invariants.deleted(springboard, "lonely", before)
 

@@ -105,6 +105,7 @@ def test_another_disk_rolls_the_nodes_after_the_update_in_place() -> None:
     assert isinstance(update, node_groups.UpdateGroup)
     assert isinstance(roll, node_groups.RollGroup)
     assert (update.possible, roll.possible, roll.effect) == (True, False, Effect.DISRUPTS)
+    assert (roll.template_version, roll.latest_version) == ("", "1")  # a version more, and no other launch template
 
 
 def test_a_version_that_a_killed_step_made_is_rolled_out_not_made_again() -> None:

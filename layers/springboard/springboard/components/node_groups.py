@@ -163,6 +163,7 @@ class CreateGroup(Change):
     group: Group
     content: Content
     template_version: str  # "": to be made
+    latest_version: str  # of a launch template whose content differs; "": there is none, or it was not looked at
     shared: Groups
     number: int  # of the try
 
@@ -183,6 +184,7 @@ class RollGroup(Change):
     group: Group
     content: Content
     template_version: str
+    latest_version: str
     tags: Mapping[str, str]
 
 
@@ -300,9 +302,7 @@ def apply(world: World, environment: Environment, change: Change) -> None:
         case UpdateGroup(group=group):
             world.eks.update_node_group_config(name, group.name, **_config(environment, change))
         case RollGroup(group=group):
-            version = change.template_version or _template_version(
-                world, environment, group.template, change.content, change.tags
-            )
+            version = change.template_version or _template_version(world, environment, change, change.tags)
             world.eks.update_node_group_version(
                 name,
                 group.name,
@@ -352,6 +352,7 @@ def _group(group: Group, found: Found | None, shared: Groups, observed: Observed
     content = Content(group.disk, tuple(sorted(observed.security_group_ids)))
     template = next((template for template in observed.templates if template.name == group.template), None)
     current = template.version if template and template.content == content else ""
+    latest = template.version if template else ""
     if found is None:
         number = observed.tries.get(group.name, 0) + 1
         yield CreateGroup(
@@ -362,6 +363,7 @@ def _group(group: Group, found: Found | None, shared: Groups, observed: Observed
             group=group,
             content=content,
             template_version=current,
+            latest_version=latest,
             shared=shared,
             number=number,
         )
@@ -377,7 +379,21 @@ def _group(group: Group, found: Found | None, shared: Groups, observed: Observed
             name=group.name,
         )
     else:
-        yield from _in_place(group, found, shared, content, current, looked=bool(observed.security_group_ids))
+        yield from _updates(group, found)
+        if observed.security_group_ids and (not current or found.template_version != current):
+            yield RollGroup(
+                Action.UPDATE,
+                resource,
+                "disk or security groups of its launch template differ",
+                Effect.DISRUPTS,
+                # EKS makes one update of a group at a time, and the configuration comes first.
+                possible=_idle(found) and not _differences(group, found),
+                group=group,
+                content=content,
+                template_version=current,
+                latest_version=latest,
+                tags=shared.tags,
+            )
 
 
 def _again(found: Found, observed: Observed) -> Iterator[Change]:
@@ -403,36 +419,24 @@ def _immutable(group: Group, found: Found) -> str:
     return ""
 
 
-def _in_place(
-    group: Group, found: Found, shared: Groups, content: Content, current: str, *, looked: bool
-) -> Iterator[Change]:
-    """The configuration first, then the roll: EKS makes one update of a group at a time."""
-    resource = f"managed node group {group.name}"
-    idle = found.status in _IDLE and found.failed is None
+def _updates(group: Group, found: Found) -> Iterator[Change]:
+    """What UpdateNodegroupConfig changes, in one update."""
     differences = _differences(group, found)
     if differences:
         yield UpdateGroup(
             Action.UPDATE,
-            resource,
+            f"managed node group {group.name}",
             "; ".join(differences),
             Effect.DISRUPTS if group.size < found.sizes[2] else Effect.NONE,
-            possible=idle,
+            possible=_idle(found),
             group=group,
             gone_labels=tuple(sorted(set(found.labels) - set(group.labels))),
             gone_taints=tuple(taint for taint in found.taints if not _same_place(taint, group.taints)),
         )
-    if looked and (not current or found.template_version != current):
-        yield RollGroup(
-            Action.UPDATE,
-            resource,
-            "disk or security groups of its launch template differ",
-            Effect.DISRUPTS,
-            possible=idle and not differences,
-            group=group,
-            content=content,
-            template_version=current,
-            tags=shared.tags,
-        )
+
+
+def _idle(found: Found) -> bool:
+    return found.status in _IDLE and found.failed is None
 
 
 def _differences(group: Group, found: Found) -> list[str]:
@@ -575,7 +579,10 @@ def _with_needs(observed: Observed, world: World, environment: Environment) -> O
             observed, waiting=Waiting("firewall", f"the security group {ingress} is not there yet", after=_NEED_POLL)
         )
     observed = replace(observed, groups=tuple(_with_failure(world, environment, group) for group in observed.groups))
-    templates = (_template(world, group.template) for group in idle)  # a missing group's is looked at when it is made
+    # A group that is made for the first time has no template yet; that of one that comes again is there.
+    seen = {group["name"] for group in environment.facts.get("node_groups", {}).get("groups", ())}
+    again = [group for group in missing if group.name in {*seen, *observed.tries}]
+    templates = (_template(world, group.template) for group in (*idle, *again))
     return replace(
         observed,
         templates=tuple(template for template in templates if template),
@@ -693,23 +700,24 @@ def _data(content: Content, tags: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _template_version(
-    world: World, environment: Environment, name: str, content: Content, tags: Mapping[str, str]
+    world: World, environment: Environment, change: CreateGroup | RollGroup, tags: Mapping[str, str]
 ) -> str:
     """The version with this content: of a new template, of one that a killed step made, or a new version."""
+    name, content, latest = change.group.template, change.content, change.latest_version
     data = _data(content, tags)
-    world.ec2.create_launch_template(name, data, dict(tags), token(environment, f"template/{name}"))
-    latest = _template(world, name)
-    if latest and latest.content == content:
-        return latest.version
-    what = f"template/{name}/{content!r}/{latest.version if latest else ''}"
+    if not latest:
+        world.ec2.create_launch_template(name, data, dict(tags), token(environment, f"template/{name}"))
+        found = _template(world, name)
+        if found and found.content == content:
+            return found.version
+        latest = found.version if found else ""
+    what = f"template/{name}/{content!r}/{latest}"
     return str(world.ec2.create_launch_template_version(name, data, token(environment, what)))
 
 
 def _create(world: World, environment: Environment, cluster_name: str, change: CreateGroup) -> None:
     group, shared = change.group, change.shared
-    version = change.template_version or _template_version(
-        world, environment, group.template, change.content, shared.tags
-    )
+    version = change.template_version or _template_version(world, environment, change, shared.tags)
     operation = environment.operation.id if environment.operation else ""
     world.eks.create_node_group(
         cluster_name,
