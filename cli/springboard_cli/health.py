@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 LOCK_GRACE_SECONDS = 900
 # Part of a quota that, once in use, is worth a warning.
 NEARLY = 0.8
+# Functions that run at once for one plan: the API's, and one per component, all asked together.
+PLAN_CONCURRENCY = 14
+# Free addresses below which EKS makes no cluster in a subnet, and ELB no load balancer:
+# https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html,
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html.
+_CLUSTER_ADDRESSES, _BALANCER_ADDRESSES = 6, 8
+# What one environment of the default shape takes of a private subnet while its nodes are replaced: one node and two
+# more, each with its own address and two prefixes of 16 (one for pods, one kept warm), and EKS's interfaces.
+_ENVIRONMENT_ADDRESSES = 3 * (1 + 2 * 16) + 4
 # Families that the vCPU quota of On-Demand "Standard" instances counts:
 # https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html, read 2026-11-26.
 _STANDARD = re.compile(r"(a|c|d|h|i|im|is|m|r|t|z)\d")
@@ -157,18 +166,57 @@ def key(what: str, metadata: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def quota(what: str, place: str, limit: float, used: float, needed: float) -> Finding:
-    """A quota against what is in use and what one environment of the default shape takes besides."""
-    counted = f"{what}: {used:g} of {limit:g} in use"
+    """A quota against what is in use and what one environment of the default shape takes besides.
+
+    Where it takes nothing, what is used up stops nobody but who deploys another stack.
+    """
+    taken = f"{what}: {used:g} of {limit:g} in use"
     remedy = f"ask for more: Service Quotas, {place}"
-    if used + needed > limit:
-        return (
-            Finding("fail", f"{counted}, an environment needs {needed:g}", remedy)
-            if needed
-            else Finding("warn", counted, remedy)
-        )
-    if limit and (used + needed) / limit > NEARLY:
-        return Finding("warn", f"{counted}, nearly all once there is one environment more", remedy)
-    return Finding("ok", counted)
+    if needed and used + needed > limit:
+        return Finding("fail", f"{taken}, an environment needs {needed:g}", remedy)
+    if used + needed > NEARLY * limit:
+        after = "nearly all once there is one environment more" if needed else "an environment needs none, a stack does"
+        return Finding("warn", f"{taken}, {after}", remedy)
+    return Finding("ok", taken)
+
+
+def concurrency(limit: int, unreserved: int) -> Finding:
+    """Lambda's concurrency: what the account may have, less what functions have reserved for themselves."""
+    left = f"Lambda may run {unreserved} at once of {limit}, the rest is reserved" if unreserved < limit else ""
+    what = left or f"Lambda may run {limit} at once"
+    remedy = "ask for more: Service Quotas, lambda L-B99A9384"
+    if left:
+        remedy += "; or take back what a function has reserved: aws lambda delete-function-concurrency"
+    if unreserved < PLAN_CONCURRENCY:
+        return Finding("fail", f"{what}; one plan or drift check takes {PLAN_CONCURRENCY}", remedy)
+    if unreserved < 2 * PLAN_CONCURRENCY:
+        return Finding("warn", f"{what}; two plans at once take {2 * PLAN_CONCURRENCY}", remedy)
+    return Finding("ok", what)
+
+
+def private_subnets(found: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Those of control planes and nodes; nothing for those with room for one environment more."""
+    for each in found:
+        free, name = int(each["AvailableIpAddressCount"]), f"the private subnet {each['SubnetId']}"
+        remedy = "delete environments, or deploy the stack with larger subnets; those of a subnet can't be changed"
+        if free < _CLUSTER_ADDRESSES:
+            what = f"{name} has {counted(free, 'free address', 'free addresses')}, EKS wants {_CLUSTER_ADDRESSES}"
+            yield Finding("fail", f"{what} for a cluster", remedy)
+        elif free < _ENVIRONMENT_ADDRESSES:
+            what = f"{name} has {free} free addresses, an environment takes up to {_ENVIRONMENT_ADDRESSES}"
+            yield Finding("warn", f"{what} while nodes are replaced", remedy)
+
+
+def public_subnets(found: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Those of load balancers; nothing for those with room for one more."""
+    for each in found:
+        free, name = int(each["AvailableIpAddressCount"]), f"the public subnet {each['SubnetId']}"
+        remedy = "delete environments, or deploy the stack with larger subnets; those of a subnet can't be changed"
+        if free < _BALANCER_ADDRESSES:
+            what = f"{name} has {counted(free, 'free address', 'free addresses')}, ELB wants {_BALANCER_ADDRESSES}"
+            yield Finding("fail", f"{what} for a load balancer", remedy)
+        elif free < 2 * _BALANCER_ADDRESSES:
+            yield Finding("warn", f"{name} has {free} free addresses, enough for one load balancer more", remedy)
 
 
 def standard_vcpus(instances: Sequence[Mapping[str, Any]]) -> int:

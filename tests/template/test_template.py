@@ -149,6 +149,7 @@ def test_outputs_name_what_a_user_needs() -> None:
     outputs = source.template()["Outputs"]
     needed = {"ApiUrl", "CallerPolicy", "BaseDomain", "VpcId", "TopicArn", "BusName", "TableName"}
     operators = {"ProvisionMachineArn", "TeardownMachineArn", "DeadLetterQueueUrl", "OperationsLogGroupName"}
+    operators |= {"PrivateSubnetIds", "PublicSubnetIds"}
     assert needed | operators <= set(outputs)
     project = tomllib.loads(source.text("pyproject.toml"))["project"]
     assert outputs["Version"]["Value"] == project["version"]  # which doctor compares with the command line's

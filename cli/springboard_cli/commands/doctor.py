@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -267,6 +267,36 @@ def _quotas(here: Session) -> Iterator[Finding]:
         except CommandError as err:
             yield Finding("warn", f"the quota of {what} could not be read: {err.message}", err.remedy)
 
+    # IAM tells its quota itself, and of a region's Service Quotas it is not.
+    summary = here.account.call("iam", "get_account_summary")["SummaryMap"]
+    place = "IAM, roles per account, in us-east-1"
+    yield health.quota("IAM roles", place, float(summary["RolesQuota"]), float(summary["Roles"]), 0)
+
+
+def _concurrency(here: Session) -> Iterator[Finding]:
+    limits = here.account.call("lambda", "get_account_settings")["AccountLimit"]
+    yield health.concurrency(limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"])
+
+
+def _subnets(here: Session) -> Iterator[Finding]:
+    """Free addresses where environments are made."""
+    private = _described(here, here.stack.outputs.get("PrivateSubnetIds", ""))
+    public = _described(here, here.stack.outputs.get("PublicSubnetIds", ""))
+    if not private:
+        yield Finding("warn", "the stack does not tell its subnets", "deploy it again with `sam deploy`")
+        return
+    problems = [*health.private_subnets(private), *health.public_subnets(public)]
+    count = len(private) + len(public)
+    yield from _all_sound(count, "subnet has free addresses", "subnets have free addresses", problems)
+
+
+def _described(here: Session, ids: str) -> list[dict[str, Any]]:
+    """The subnets of a list with commas."""
+    if not ids:
+        return []
+    found: list[dict[str, Any]] = here.account.call("ec2", "describe_subnets", SubnetIds=ids.split(","))["Subnets"]
+    return found
+
 
 def _programs(here: Session) -> Iterator[Finding]:
     for name, purpose in (("aws", "kubectl's tokens"), ("kubectl", "`springboard logs`")):
@@ -290,5 +320,7 @@ _CHECKS: tuple[tuple[str, Callable[[Session], Iterator[Finding]]], ...] = (
     ("keys", _keys),
     ("DNS", _zone),
     ("quotas", _quotas),
+    ("concurrency", _concurrency),
+    ("subnets", _subnets),
     ("programs", _programs),
 )

@@ -1,6 +1,6 @@
 """Service Quotas: the quotas that `springboard doctor` asks for, with a value that a test can change.
 
-Nothing in the local cloud is refused because of them.
+Nothing in the local cloud is refused because of them, but for concurrency that functions reserve.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ _DEFAULTS: Mapping[str, Quota] = {
     "L-0263D0A3": Quota("ec2", "EC2-VPC Elastic IPs", 5),
     "L-1194D53C": Quota("eks", "Clusters", 100),
     "L-6D54EA21": Quota("eks", "Managed node groups per cluster", 30),
+    "L-B99A9384": Quota("lambda", "Concurrent executions", 1_000),
     "L-53DA6B97": Quota("elasticloadbalancing", "Application Load Balancers per Region", 50),
 }
 _changed: dict[str, float] = {}
@@ -44,6 +45,11 @@ def change(code: str, value: float) -> None:
     if code not in _DEFAULTS:
         raise KeyError(code)
     _changed[code] = value
+
+
+def value(code: str) -> float:
+    """What a quota is now; KeyError for one that is not known here."""
+    return _changed.get(code, _DEFAULTS[code].value)
 
 
 @operation("service-quotas", "GetServiceQuota")
@@ -59,7 +65,7 @@ def get_service_quota(call: Call) -> Mapping[str, Any]:
             "QuotaArn": f"arn:aws:servicequotas:{REGION}:{ACCOUNT}:{service}/{code}",
             "QuotaCode": code,
             "QuotaName": quota.name,
-            "Value": _changed.get(code, quota.value),
+            "Value": value(code),
             "Adjustable": True,
             "GlobalQuota": False,
         }

@@ -232,6 +232,7 @@ class Account(aws.Account):
                             {"OutputKey": "BaseDomain", "OutputValue": "dev.example.com"},
                             {"OutputKey": "Version", "OutputValue": installed_version()},
                             {"OutputKey": "TableName", "OutputValue": "springboard-record"},
+                            {"OutputKey": "PrivateSubnetIds", "OutputValue": "subnet-a,subnet-b"},
                         ],
                     }
                 ]

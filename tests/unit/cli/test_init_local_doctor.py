@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from springboard import validation
+from springboard.components.table import ROWS
 from springboard_cli import aws, dns, health, yaml_document
 from springboard_cli.errors import CommandError
 from tests.unit.cli.stand_ins import IMAGE, Account, Machine, answer
@@ -179,6 +180,11 @@ def sound(machine: Machine) -> Machine:
             "list_nodegroups": {"nodegroups": ["workers"]},
             "describe_instances": {"Reservations": []},
             "describe_addresses": {"Addresses": [{}]},
+            "get_account_summary": {"SummaryMap": {"Roles": 40, "RolesQuota": 1000}},
+            "get_account_settings": {
+                "AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 900}
+            },
+            "describe_subnets": {"Subnets": [{"SubnetId": each, "AvailableIpAddressCount": 16000} for each in "ab"]},
             "describe_load_balancers": {"LoadBalancers": [{"Type": "network"}, {"Type": "application"}]},
         }
     )
@@ -204,6 +210,7 @@ def test_doctor_finds_nothing_wrong(sound: Machine) -> None:
         "0 schedules of environments are enabled",
         "0 environments are being worked on, no lock is stale",
         "1 key is enabled",
+        "2 subnets have free addresses",
     ]
 
 
@@ -257,7 +264,17 @@ def test_doctor_warns_of_a_stack_that_was_rolled_back(sound: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    "operation", ["get_function", "list_stack_resources", "describe_key", "query", "list_schedules"]
+    "operation",
+    [
+        "get_function",
+        "list_stack_resources",
+        "describe_key",
+        "query",
+        "list_schedules",
+        "get_account_summary",
+        "get_account_settings",
+        "describe_subnets",
+    ],
 )
 def test_what_doctor_may_not_read_is_no_failure(sound: Machine, operation: str) -> None:
     denied = {"Error": {"Code": "AccessDeniedException", "Message": "not authorized to do that"}}
@@ -305,6 +322,12 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "#springboard-dead-letters",
     ),
     ("describe_key", {"KeyMetadata": {"KeyId": "k", "KeyState": "Disabled"}}, "the key Key is disabled", "enable-key"),
+    (
+        "get_account_settings",
+        {"AccountLimit": {"ConcurrentExecutions": 10, "UnreservedConcurrentExecutions": 10}},
+        "Lambda may run 10 at once",
+        "L-B99A9384",
+    ),
     (
         "describe_key",
         {
@@ -361,12 +384,60 @@ def test_a_lock_under_which_nothing_works_is_stale(execution: str, minutes: int,
         (100, 99, 1, "warn"),
         (100, 100, 1, "fail"),
         (5, 5, 0, "warn"),
+        (5, 6, 0, "warn"),
         (5, 3, 0, "ok"),
         (0, 0, 1, "fail"),
     ],
 )
 def test_a_quota_is_judged_by_what_is_in_use(limit: float, used: float, needed: float, state: str) -> None:
     assert health.quota("things", "eks L-1", limit, used, needed).state == state
+
+
+@pytest.mark.parametrize(
+    ("limit", "unreserved", "state", "what", "remedy"),
+    [
+        (1000, 1000, "ok", "Lambda may run 1000 at once", ""),
+        (1000, 900, "ok", "900 at once of 1000, the rest is reserved", ""),
+        (10, 10, "fail", "Lambda may run 10 at once; one plan or drift check takes 14", "lambda L-B99A9384"),
+        (1000, 13, "fail", "13 at once of 1000, the rest is reserved", "delete-function-concurrency"),
+        (20, 20, "warn", "two plans at once take 28", "lambda L-B99A9384"),
+    ],
+)
+def test_concurrency_is_enough_for_a_plan(limit: int, unreserved: int, state: str, what: str, remedy: str) -> None:
+    found = health.concurrency(limit, unreserved)
+    assert found.state == state
+    assert what in found.what
+    assert remedy in found.remedy
+    assert bool(found.remedy) == (state != "ok")
+
+
+def test_a_plan_takes_a_function_per_component_and_the_apis() -> None:
+    assert len(ROWS) + 1 == health.PLAN_CONCURRENCY
+
+
+@pytest.mark.parametrize(
+    ("private", "public", "told"),
+    [
+        (16_000, 4_000, []),
+        (1, 4_000, [("fail", "private subnet s has 1 free address, EKS wants 6 for a cluster")]),
+        (6, 4_000, [("warn", "private subnet s has 6 free addresses, an environment takes up to 103")]),
+        (103, 7, [("fail", "public subnet s has 7 free addresses, ELB wants 8 for a load balancer")]),
+        (103, 8, [("warn", "public subnet s has 8 free addresses, enough for one load balancer more")]),
+    ],
+)
+def test_subnets_have_room_for_an_environment(private: int, public: int, told: list[tuple[str, str]]) -> None:
+    def subnets(free: int) -> list[dict[str, Any]]:
+        return [{"SubnetId": "s", "AvailableIpAddressCount": free}]
+
+    found = [*health.private_subnets(subnets(private)), *health.public_subnets(subnets(public))]
+    assert [each.state for each in found] == [state for state, _ in told]
+    assert all(what in each.what and each.remedy for each, (_, what) in zip(found, told, strict=True))
+
+
+def test_doctor_warns_of_a_stack_that_does_not_tell_its_subnets(sound: Machine) -> None:
+    sound.account.answers["describe_stacks"]["Stacks"][0]["Outputs"].pop()  # type: ignore[index]  # no exception here
+
+    assert "warn   subnets       the stack does not tell its subnets" in sound.run("doctor").stdout
 
 
 def test_vcpus_of_spot_and_other_families_do_not_count() -> None:

@@ -10,7 +10,7 @@ from moto.awslambda import models
 from moto.awslambda.exceptions import InvalidParameterValueException, UnknownFunctionException
 
 from springboard_local.pipeline import ApiError, Call, operation
-from springboard_local.services import iam
+from springboard_local.services import iam, service_quotas
 from springboard_local.services.lambda_.errors import Throttled
 from springboard_local.services.lambda_.runtime import PRINCIPAL, Runtime, model
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 _SYNCHRONOUS_BYTES = 6_291_456
 _ASYNCHRONOUS_BYTES = 1_048_576
+
+# AWS's quotas (bytes), https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, and how they are told:
+# https://github.com/aws-samples/s3-to-lambda-patterns/issues/36, where an account of 50 may reserve nothing.
+_LIMITS = {"TotalCodeSize": 80_530_636_800, "CodeSizeUnzipped": 262_144_000, "CodeSizeZipped": 52_428_800}
+_LEAST_UNRESERVED = 100
 
 _KEPT = {"LoggingConfig": "logging_config", "DeadLetterConfig": "dead_letter_config"}
 
@@ -121,10 +126,48 @@ def _set_event_config(function: Any, config: dict[str, Any]) -> Mapping[str, Any
 
 @operation("lambda", "PutFunctionConcurrency")
 def put_function_concurrency(call: Call) -> Mapping[str, Any]:
-    """Reserve concurrency; 0 stops the function."""
+    """Reserve concurrency; 0 stops the function. What no function reserves must stay enough for all others."""
     function = _function(call)
-    function.reserved_concurrency = int(call.parameters["ReservedConcurrentExecutions"])
+    wanted = int(call.parameters["ReservedConcurrentExecutions"])
+    limit = _concurrency()
+    least = min(_LEAST_UNRESERVED, limit)
+    if wanted and limit - _reserved(besides=function.function_name) - wanted < least:
+        message = (
+            "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
+            f"below its minimum value of [{least}]."
+        )
+        raise ApiError("InvalidParameterValueException", message, 400, Type="User")
+    function.reserved_concurrency = wanted
     return {"ReservedConcurrentExecutions": function.reserved_concurrency}
+
+
+@operation("lambda", "GetAccountSettings")
+def get_account_settings(_: Call) -> Mapping[str, Any]:
+    """The account's limits, and what is in use of them."""
+    functions, limit = _functions(), _concurrency()
+    concurrency = {"ConcurrentExecutions": limit, "UnreservedConcurrentExecutions": limit - _reserved()}
+    return {
+        "AccountLimit": {**_LIMITS, **concurrency},
+        "AccountUsage": {
+            "FunctionCount": len(functions),
+            "TotalCodeSize": sum(int(each.code_size) for each in functions),
+        },
+    }
+
+
+def _functions() -> list[Any]:
+    from springboard_local.cloud import ACCOUNT, REGION  # noqa: PLC0415
+
+    return list(models.lambda_backends[ACCOUNT][REGION].list_functions())
+
+
+def _concurrency() -> int:
+    return int(service_quotas.value("L-B99A9384"))
+
+
+def _reserved(besides: str = "") -> int:
+    """How much concurrency functions have reserved, but for the one of that name."""
+    return sum(int(each.reserved_concurrency or 0) for each in _functions() if each.function_name != besides)
 
 
 @operation("lambda", "GetFunctionConcurrency")
