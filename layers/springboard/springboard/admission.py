@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from springboard import capacity, image, validation, versions
 from springboard.errors import FieldError, InvalidError
 from springboard.fields import host_problem
 from springboard.record import Environment, Resolved, ResolvedApp, text
+from springboard.spec import BASE_ADDONS, DEFAULT_VERSION
 from springboard.versions import Calendar
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ def admit(
     architecture = _architecture(spec, types, found)
     if checked.sound(*_sizes(spec)) and len(types) == len(_type_names(spec)):
         found.errors += capacity.check(spec, types)
+    _addons(world, checked, spec, version, previous, found=found)
     _roles(world, spec, found)
     _ingress(world, spec, found)
     apps = _apps(world, checked, document, architecture, previous, found=found)
@@ -150,7 +153,7 @@ def _creator(caller: str) -> str:
 def _version(world: World, spec: EnvironmentSpec, now: datetime, previous: Environment | None, found: _Findings) -> str:
     floor = spec.cluster.min_version
     if previous is not None:
-        current = str(previous.facts.get("cluster", {}).get("version") or previous.resolved.version)
+        current = _current(previous)
         if floor is None or versions.minor(floor) <= versions.minor(current):
             return previous.resolved.version
         found.wrong(
@@ -165,6 +168,11 @@ def _version(world: World, spec: EnvironmentSpec, now: datetime, previous: Envir
         found.wrong("spec.cluster.minVersion", chosen.message, chosen.remedy, floor or "")
         return ""
     return chosen
+
+
+def _current(previous: Environment) -> str:
+    """The minor that the cluster has, or shall have where it is not there yet."""
+    return str(previous.facts.get("cluster", {}).get("version") or previous.resolved.version)
 
 
 # Nodes
@@ -223,6 +231,59 @@ def _architecture(spec: EnvironmentSpec, types: Mapping[str, InstanceType], foun
                     name,
                 )
     return first or "amd64"
+
+
+# Add-ons
+
+
+def _addons(
+    world: World,
+    checked: Checked,
+    spec: EnvironmentSpec,
+    version: str,
+    previous: Environment | None,
+    *,
+    found: _Findings,
+) -> None:
+    """EKS has to offer each add-on, and each version that is named, for the cluster's Kubernetes version.
+
+    It is asked only about what no one can know: the base set is there for every minor, and what a former admission has
+    found stays as it is.
+    """
+    known = {(name, DEFAULT_VERSION) for name in BASE_ADDONS} | _known_addons(previous)
+    wanted = {
+        f"spec.addons[{number}]": addon
+        for number, addon in enumerate(spec.addons)
+        if (addon.name, addon.version) not in known
+        and checked.sound(f"spec.addons[{number}].name", f"spec.addons[{number}].version")
+    }
+    if not wanted or not version or not checked.sound("spec.cluster.minVersion"):
+        return
+    kubernetes = _current(previous) if previous else version
+    offered = world.eks.offered_addons(kubernetes, {addon.name for addon in wanted.values()})
+    for place, addon in wanted.items():
+        if addon.name not in offered:
+            near = get_close_matches(addon.name, offered, n=1)
+            found.wrong(
+                f"{place}.name",
+                f"EKS offers no such add-on for Kubernetes {kubernetes}",
+                f"did you mean {near[0]}?"
+                if near
+                else f"`aws eks describe-addon-versions --kubernetes-version {kubernetes}` lists those that there are",
+                ascii(addon.name),
+            )
+        elif addon.version not in {DEFAULT_VERSION, *offered[addon.name].versions}:
+            found.wrong(
+                f"{place}.version",
+                f"EKS does not offer this version of {addon.name} for Kubernetes {kubernetes}",
+                f"write {DEFAULT_VERSION}, or one of {', '.join(offered[addon.name].versions[:5])}",
+                ascii(addon.version),
+            )
+
+
+def _known_addons(previous: Environment | None) -> set[tuple[str, str]]:
+    """Names and versions that a former admission let pass."""
+    return {(addon.name, addon.version) for addon in previous.spec.addons} if previous else set()
 
 
 def _roles(world: World, spec: EnvironmentSpec, found: _Findings) -> None:

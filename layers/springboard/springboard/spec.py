@@ -133,13 +133,18 @@ class NodeGroup(Model):
     max_unavailable: Annotated[int, Field(ge=1, le=100)] = 1
 
 
+# What every environment has, whether its spec names it or not.
+BASE_ADDONS = ("vpc-cni", "kube-proxy", "eks-pod-identity-agent", "coredns", "metrics-server")
+DEFAULT_VERSION = "default"
+
+
 class Addon(Model):
     """An EKS add-on beside the base set (vpc-cni, kube-proxy, eks-pod-identity-agent, coredns, metrics-server)."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
     version: Annotated[
         str, StringConstraints(pattern=r"^(default|v[0-9]{1,4}(\.[0-9]{1,4}){2}-eksbuild\.[0-9]{1,4})$")
-    ] = "default"
+    ] = DEFAULT_VERSION
     """`default`: the default version for the cluster's Kubernetes version."""
     configuration: Configuration = {}
     """Configuration values, as DescribeAddonConfiguration's schema says."""

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from api.app import respond
 from springboard.aws.ecr import Found
+from springboard.aws.eks import OfferedAddon
 from springboard.aws.route53 import Zone
 from springboard.errors import ConflictError
 from springboard.record import Environment, Lock, Operation, OperationStatus, Phase
@@ -209,7 +210,12 @@ class FakeWorld:
         self.images = {("shop", "1.4.2"): Found(DIGEST, frozenset({"amd64"}))}
         self.versions = [version("1.34", ends="2026-12-02"), version("1.35", default=True), version("1.36")]
         self.types: dict[str, InstanceType] = {}
-        self.eks = SimpleNamespace(cluster_versions=lambda: self.versions)
+        self.addons = {
+            "aws-ebs-csi-driver": OfferedAddon(("v1.50.1-eksbuild.1", "v1.49.0-eksbuild.1"), "v1.49.0-eksbuild.1"),
+            "coredns": OfferedAddon(("v1.12.4-eksbuild.1",), "v1.12.4-eksbuild.1"),
+        }
+        self.asked_addons: list[tuple[str, set[str]]] = []
+        self.eks = SimpleNamespace(cluster_versions=lambda: self.versions, offered_addons=self._offered_addons)
         self.ec2 = SimpleNamespace(
             instance_types=lambda names: {name: self.types[name] for name in names if name in self.types}
         )
@@ -221,6 +227,10 @@ class FakeWorld:
             image=lambda repository, tag="", digest="", **_: self.images.get((repository, digest or tag))
         )
         self.functions = SimpleNamespace(ask=self._ask)
+
+    def _offered_addons(self, kubernetes: str, names: set[str]) -> dict[str, OfferedAddon]:
+        self.asked_addons.append((kubernetes, names))
+        return self.addons
 
     def _ask(self, functions: Any, event: dict[str, Any], _seconds: float) -> dict[str, dict[str, Any]]:
         json.dumps(event)

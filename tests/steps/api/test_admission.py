@@ -125,6 +125,62 @@ def test_instance_types_that_no_data_file_knows(world: FakeWorld) -> None:
     assert admit(world, nodeGroups=groups).environment
 
 
+@pytest.mark.parametrize(
+    ("addon", "field", "message", "remedy"),
+    [
+        (
+            {"name": "aws-ebs-csi-drivr"},
+            "spec.addons[1].name",
+            "EKS offers no such add-on for Kubernetes 1.35",
+            "did you mean aws-ebs-csi-driver?",
+        ),
+        (
+            {"name": "nothing-like-it", "version": "v1.0.0-eksbuild.1"},
+            "spec.addons[1].name",
+            "EKS offers no such add-on for Kubernetes 1.35",
+            "`aws eks describe-addon-versions --kubernetes-version 1.35` lists those that there are",
+        ),
+        (
+            {"name": "coredns", "version": "v1.9.9-eksbuild.9"},
+            "spec.addons[1].version",
+            "EKS does not offer this version of coredns for Kubernetes 1.35",
+            "write default, or one of v1.12.4-eksbuild.1",
+        ),
+    ],
+)
+def test_b11_add_ons_and_versions_that_eks_does_not_offer(
+    world: FakeWorld, addon: dict[str, Any], field: str, message: str, remedy: str
+) -> None:
+    (error,) = refused(world, addons=[{"name": "aws-ebs-csi-driver"}, addon])
+    given = addon["version" if field.endswith("version") else "name"]
+    assert (error.field, error.message, error.remedy, error.value) == (field, message, remedy, repr(given))
+
+
+def test_add_ons_are_looked_up_once_for_the_clusters_version(world: FakeWorld) -> None:
+    """EKS is asked about what no former admission has found, for the version that the cluster has by now."""
+    driver, base = {"name": "aws-ebs-csi-driver"}, {"name": "metrics-server", "configuration": {"replicas": 3}}
+    made = admit(world, cluster={"minVersion": "1.36"}, addons=[base, driver]).environment
+    assert world.asked_addons == [("1.36", {"aws-ebs-csi-driver"})]
+    world.asked_addons.clear()
+    upgraded = made.with_facts("cluster", {"version": "1.37"})
+    pinned = {"name": "coredns", "version": "v1.12.4-eksbuild.1"}
+    for addons, asked in (([driver, base], []), ([driver, pinned], [("1.37", {"coredns"})])):
+        admission.admit(
+            world,  # type: ignore[arg-type] # a fake world
+            document(addons=addons),
+            caller=ALICE_ROLE,
+            now=NOW,
+            uid="u",
+            previous=upgraded,
+        )
+        assert world.asked_addons == asked
+
+
+def test_add_ons_are_not_judged_by_a_version_that_is_wrong(world: FakeWorld) -> None:
+    found = refused(world, cluster={"minVersion": "1.99"}, addons=[{"name": "other"}])
+    assert [error.field for error in found] == ["spec.cluster.minVersion"]
+
+
 def test_nodes_of_two_architectures(world: FakeWorld) -> None:
     (error,) = refused(world, nodeGroups=[{"name": "w", "instanceTypes": ["m7i.large", "m7g.large"]}])
     assert error.field == "spec.nodeGroups[0].instanceTypes[1]"

@@ -107,6 +107,32 @@ def test_the_life_of_an_environment(call: Client, world: World) -> None:
     assert world.states.status(arn + deleted.document["status"]["operation"]["id"]) == "RUNNING"
 
 
+def test_b11_add_ons_are_looked_up(call: Client, cloud: LocalCloud) -> None:
+    """A name that EKS does not know, a version of another Kubernetes minor, and what there is."""
+    kubernetes = next(
+        each["clusterVersion"]
+        for each in cloud.client("eks").describe_cluster_versions()["clusterVersions"]
+        if each["defaultVersion"]
+    )
+    offered = cloud.client("eks").describe_addon_versions(addonName="kube-proxy")["addons"][0]["addonVersions"]
+    other = next(
+        each["addonVersion"]
+        for each in offered
+        if kubernetes not in {known["clusterVersion"] for known in each["compatibilities"]}
+    )
+    wrong = [{"name": "aws-ebs-csi-drivr"}, {"name": "kube-proxy", "version": other}]
+    for how in ("", "?dryRun=All"):
+        path, _, query = f"/environments{how}".partition("?")
+        reply = call("POST", path, document(addons=wrong), query=query)
+        assert (reply.status, reply.headers["content-type"]) == (422, "application/problem+json"), reply
+        told = {each["field"]: each for each in reply.document["errors"]}
+        assert told.keys() == {"spec.addons[0].name", "spec.addons[1].version"}
+        assert told["spec.addons[0].name"]["remedy"] == "did you mean aws-ebs-csi-driver?"
+        assert f"v{kubernetes}." in told["spec.addons[1].version"]["remedy"]
+    assert call("GET", "/environments").document["items"] == []
+    assert call("POST", "/environments", document(addons=[{"name": "aws-ebs-csi-driver"}])).status == 202
+
+
 def test_f30_zones_are_looked_up(call: Client, cloud: LocalCloud) -> None:
     cloud.client("route53").create_hosted_zone(Name="example.org", CallerReference="y")
     call.world.site = replace(call.world.site, any_zone=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from springboard.aws.client import Adapter
@@ -16,6 +17,14 @@ _REMEDIES = {
     "UnsupportedAvailabilityZoneException": "EKS has no capacity in one of the zones: deploy the stack with private"
     " subnets in the zones that the cause names",
 }
+
+
+@dataclass(frozen=True)
+class OfferedAddon:
+    """An add-on that EKS offers for one Kubernetes minor."""
+
+    versions: tuple[str, ...]  # as EKS lists them: the newest first
+    default: str = ""  # not every add-on has one
 
 
 class Eks(Adapter):
@@ -120,18 +129,27 @@ class Eks(Adapter):
         answer = self.find("describe_addon", clusterName=cluster, addonName=name)
         return answer["addon"] if answer else None
 
-    def default_addon_versions(self, kubernetes: str, names: Collection[str]) -> dict[str, str]:
-        """DescribeAddonVersions: name → default version for that Kubernetes minor; what has none is left out.
+    def offered_addons(self, kubernetes: str, names: Collection[str]) -> dict[str, OfferedAddon]:
+        """DescribeAddonVersions: by name, what there is for that Kubernetes minor, `names` and others.
 
-        One call tells of all add-ons of AWS and the community; those of the marketplace are asked for by name.
+        One call tells of all add-ons of AWS and the community; those of the marketplace are asked for by name. What EKS
+        does not offer for the minor is left out.
         """
         filters = {"kubernetesVersion": kubernetes}
-        offered = self.pages("describe_addon_versions", "addons", owners=["aws", "community"], **filters)
-        missing = set(names) - {addon["addonName"] for addon in offered}
-        for name in sorted(missing):
-            offered += self.pages("describe_addon_versions", "addons", addonName=name, **filters)
-        defaults = {addon["addonName"]: _default_version(addon, kubernetes) for addon in offered}
-        return {name: version for name, version in defaults.items() if version and name in names}
+        found = self.pages("describe_addon_versions", "addons", owners=["aws", "community"], **filters)
+        for name in sorted(set(names) - {addon["addonName"] for addon in found}):
+            try:
+                found += self.pages("describe_addon_versions", "addons", addonName=name, **filters)
+            except RefusedError as err:
+                if err.code not in self.missing:
+                    raise
+        offered = {addon["addonName"]: _offered(addon, kubernetes) for addon in found}
+        return {name: addon for name, addon in offered.items() if addon.versions}
+
+    def default_addon_versions(self, kubernetes: str, names: Collection[str]) -> dict[str, str]:
+        """DescribeAddonVersions: name → default version for that Kubernetes minor; what has none is left out."""
+        offered = self.offered_addons(kubernetes, names)
+        return {name: addon.default for name, addon in offered.items() if addon.default and name in names}
 
     def create_addon(self, cluster: str, name: str, **parameters: Any) -> None:
         """CreateAddon; one that exists already is no error."""
@@ -244,9 +262,11 @@ class Eks(Adapter):
                 raise
 
 
-def _default_version(addon: dict[str, Any], kubernetes: str) -> str:
-    for offered in addon.get("addonVersions", ()):
-        for compatibility in offered.get("compatibilities", ()):
-            if compatibility.get("clusterVersion") == kubernetes and compatibility.get("defaultVersion"):
-                return str(offered["addonVersion"])
-    return ""
+def _offered(addon: dict[str, Any], kubernetes: str) -> OfferedAddon:
+    versions = {
+        str(each["addonVersion"]): bool(compatibility.get("defaultVersion"))
+        for each in addon.get("addonVersions", ())
+        for compatibility in each.get("compatibilities", ())
+        if compatibility.get("clusterVersion") == kubernetes
+    }
+    return OfferedAddon(tuple(versions), next((version for version, default in versions.items() if default), ""))

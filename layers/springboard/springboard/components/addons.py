@@ -26,6 +26,7 @@ from springboard.components.contract import (
 )
 from springboard.components.idempotency import token
 from springboard.record import OperationKind, OperationStatus, text
+from springboard.spec import BASE_ADDONS, DEFAULT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,10 +35,8 @@ if TYPE_CHECKING:
     from springboard.runtime import World
     from springboard.site import Site
 
-DEFAULT = "default"
 CNI = "vpc-cni"
 _EARLY = (CNI, "kube-proxy", "eks-pod-identity-agent")
-_LATE = ("coredns", "metrics-server")
 _CONFIGURATION: Mapping[str, Mapping[str, Any]] = {
     CNI: {"enableNetworkPolicy": "true", "env": {"ENABLE_PREFIX_DELEGATION": "true"}},
 }
@@ -71,7 +70,7 @@ class Addon:
     """An add-on that should be."""
 
     name: str
-    version: str  # or DEFAULT
+    version: str  # or DEFAULT_VERSION
     configuration: Mapping[str, Any]
     needs_nodes: bool
     service_account: str = ""
@@ -141,12 +140,12 @@ def desired(environment: Environment, site: Site) -> Addons:
     """The base set and the spec's; what the spec says of an add-on of the base set wins."""
     said = {addon.name: addon for addon in environment.spec.addons}
     roles = dict(site.addon_role_arns)
-    names = (*_EARLY, *_LATE, *(name for name in said if name not in {*_EARLY, *_LATE}))
+    names = (*BASE_ADDONS, *(name for name in said if name not in BASE_ADDONS))
     return Addons(
         tuple(
             Addon(
                 name=name,
-                version=said[name].version if name in said else DEFAULT,
+                version=said[name].version if name in said else DEFAULT_VERSION,
                 configuration=_merged(_CONFIGURATION.get(name, {}), said[name].configuration if name in said else {}),
                 needs_nodes=name not in _EARLY,
                 service_account=_SERVICE_ACCOUNTS.get(name, "") if name in roles else "",
@@ -251,7 +250,7 @@ def observe(world: World, environment: Environment) -> Observed:
     missing = [
         addon.name
         for addon in want.addons
-        if addon.name not in found and addon.version == DEFAULT and (nodes or not addon.needs_nodes)
+        if addon.name not in found and addon.version == DEFAULT_VERSION and (nodes or not addon.needs_nodes)
     ]
     return Observed(
         addons=tuple(found.values()),
@@ -323,7 +322,7 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _addon(addon: Addon, found: Found | None, tags: Mapping[str, str], observed: Observed) -> Iterator[Change]:
     resource = f"add-on {addon.name}"
     if found is None:
-        version = observed.defaults.get(addon.name, "") if addon.version == DEFAULT else addon.version
+        version = observed.defaults.get(addon.name, "") if addon.version == DEFAULT_VERSION else addon.version
         yield CreateAddon(
             Action.CREATE,
             resource,
@@ -350,7 +349,7 @@ def _addon(addon: Addon, found: Found | None, tags: Mapping[str, str], observed:
             Effect.DISRUPTS,
             possible=found.status in {"ACTIVE", "DEGRADED"} or found.failed_before,
             name=addon.name,
-            version=addon.version if addon.version not in {DEFAULT, found.version} else "",
+            version=addon.version if addon.version not in {DEFAULT_VERSION, found.version} else "",
             configuration=addon.configuration,
         )
 
@@ -359,7 +358,7 @@ def _difference(addon: Addon, found: Found) -> str:
     """What differs, in words; nothing for one that this operation saw as desired."""
     if found.settled:
         return ""
-    if addon.version not in {DEFAULT, found.version}:
+    if addon.version not in {DEFAULT_VERSION, found.version}:
         return f"version {addon.version} is wanted, {found.version} is there"
     if addon.configuration != found.configuration:
         return "its configuration differs"
