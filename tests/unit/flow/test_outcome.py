@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from springboard.flow import drift, outcome
+from springboard.flow import drift, outcome, settle
 from springboard.record import (
     Condition,
     Environment,
@@ -21,6 +21,7 @@ from springboard.record import (
     Step,
 )
 from springboard.spec import EnvironmentSpec
+from tests.unit.flow.records import PROVISION, Executions, Record, world
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=1)
@@ -53,6 +54,34 @@ def test_f3_a_killed_handler_is_the_step_that_began_and_never_ended() -> None:
     steps = Step("EnsureDns", NOW, NOW), Step("EnsureCluster", NOW), Step("EnsureTargets", SOON)
     failure = outcome.failure_of(environment(*steps), "Runtime.ExitError", "signal: killed")
     assert (failure.step, failure.cause) == ("EnsureTargets", "Runtime.ExitError: signal: killed")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("steps", "reached"),
+    [
+        (
+            (Step("EnsureDns", NOW, NOW), Step("EnsureCluster", NOW), Step("EnsureCertificate", SOON)),
+            "EnsureCertificate",
+        ),
+        ((Step("EnsureDns", NOW), Step("EnsureCluster", NOW)), "EnsureDns"),
+        ((Step("EnsureDns", NOW, SOON), Step("EnsureCluster", NOW, NOW)), "Operation"),
+        ((), "BeginOperation"),
+    ],
+)
+def test_an_operation_that_dies_stopped_at_one_step_whoever_records_it(
+    steps: tuple[Step, ...], reached: str, order: int
+) -> None:
+    """RecordFailure, or where that dies too the settling after it; and however the record's map is ordered."""
+    stopped = environment(*steps[::order], lock=Lock("op1", NOW))
+    recorded = outcome.failure_of(stopped, "Runtime.ExitError", "signal: killed")
+    record = Record(stopped)
+    arn = f"{PROVISION.replace(':stateMachine:', ':execution:')}:op1"
+    settle.settle(world(record, Executions({arn: "FAILED"})), "u1", "op1", SOON)
+    assert record.present.operation
+    settled = record.present.operation.failure
+    assert settled
+    assert (recorded.step, settled.step) == (reached, reached)
 
 
 def test_a_failure_before_any_step_is_the_beginning_s_and_a_long_cause_is_cut() -> None:

@@ -106,17 +106,25 @@ def failure_of(environment: Environment, error: str, cause: str) -> Failure:
     noted = noted_failure(environment)
     if noted is not None:
         return noted
-    steps = list(environment.operation.steps.values()) if environment.operation else []
     told = _told(cause)
     remedy = (remedy_of_denial(told) if error == AccessDeniedError.__name__ else "") or _RETRY
     named = _NAMED.match(told)
     if named:
         return Failure(named["step"], _short(f"{error}: {named['said']}"), remedy)
+    return Failure(reached(environment), _short(f"{error}: {told}".strip(": ")), remedy)
+
+
+def reached(environment: Environment) -> str:
+    """How far the latest operation came, where nothing else tells: its step that began last and has not ended.
+
+    Branches have open steps side by side, most of them waiting, and the record's map of steps keeps no order: the time
+    decides, and between two of the same instant the name. "BeginOperation" before any, "Operation" between two.
+    """
+    steps = list(environment.operation.steps.values()) if environment.operation else []
     open_ = [step for step in steps if step.ended_at is None]
-    said = _short(f"{error}: {told}".strip(": "))
-    if open_ and error:
-        return Failure(max(open_, key=lambda step: step.started_at).name, said, remedy)
-    return Failure("BeginOperation" if not steps else "Operation", said, remedy)
+    if open_:
+        return max(open_, key=lambda step: (step.started_at, step.name)).name
+    return "Operation" if steps else "BeginOperation"
 
 
 def noted_failure(environment: Environment) -> Failure | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from springboard.flow.outcome import noted_failure, stopped
+from springboard.flow.outcome import noted_failure, reached, stopped
 from springboard.record import Failure, Operation, OperationKind, OperationStatus
 
 if TYPE_CHECKING:
@@ -89,9 +89,8 @@ def _finished(operation: Operation, how: str, environment: Environment, now: dat
         return replace(operation, ended_at=now)
     if environment.intent is not None:
         return replace(operation, status=OperationStatus.CANCELLED, ended_at=now)
-    open_ = [step.name for step in operation.steps.values() if step.ended_at is None]
     failure = noted_failure(environment) or Failure(
-        step=open_[-1] if open_ else "Operation",
+        step=reached(environment),
         cause=f"{how} before it could record an outcome",
         remedy="`springboard retry` goes on from what exists",
     )
