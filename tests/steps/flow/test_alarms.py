@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,8 +11,11 @@ import pytest
 from springboard_local.pipeline import Rule
 from springboard_local.services import eks, metrics
 from tests.steps.flow import invariants
+from tests.steps.flow.inventory import inventory
 from tests.steps.flow.springboard import document
 from tests.steps.flow.test_changes import page
+from tests.steps.flow.test_fault_cluster import Rights
+from tests.template import source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +104,49 @@ def test_a_dead_letter_rings_until_the_queue_is_empty(springboard: Springboard, 
     tend(springboard)
     springboard.clock.advance(2 * MINUTE)
     assert ringing(springboard) == set()
+
+
+@pytest.mark.sweep
+def test_f7_an_end_of_life_that_may_not_begin_is_a_dead_letter_rings_and_is_brought_about_by_hand(
+    springboard: Springboard, operators: str
+) -> None:
+    """Its schedule fires once. Lambda tries three times, then puts into the queue what the runbook reads."""
+    before, name = inventory(springboard.client), "outlives"
+    assert springboard.apply(document(name, ttlHours=1)).phase == "Ready"
+    status = springboard.get(name)
+    rights = Rights(springboard, {"ttl-reached": "dynamodb:PutItem"})
+    springboard.forget_calls()
+    end = datetime.fromisoformat(status.document["status"]["expiresAt"]) - springboard.clock.now()
+    springboard.clock.advance(end.total_seconds() + 15 * MINUTE)
+    rights.give_back("ttl-reached")
+    assert told(springboard, operators) == [("springboard-dead-letters", "springboard-dead-letters")]
+    denied = [each for each in springboard.recorded() if each.principal.endswith("/springboard-ttl-reached")]
+    assert [each.status for each in denied if each.operation == "TransactWriteItems"] == [400] * 3
+    [letter] = dead_letters(springboard)
+    assert letter["requestContext"]["functionArn"].removesuffix(":$LATEST").endswith("-ttl-reached")
+    assert letter["requestPayload"]["environment"] == status.uid
+    assert "not authorized to perform: dynamodb:PutItem on resource: arn:aws:dynamodb:" in json.dumps(letter)
+    # Nothing has begun, nothing is locked; it serves on until somebody does as the runbook says.
+    assert (springboard.get(name).phase, springboard.get(name).operation["kind"]) == ("Ready", "Create")
+    invariants.check(springboard, name)
+    assert "`springboard delete NAME`" in runbook("springboard-dead-letters", "… `ttl-reached`")
+    invariants.deleted(springboard, name, before)
+    assert ringing(springboard) == {"springboard-dead-letters"}  # until the queue is empty
+    tend(springboard)
+    quiet(springboard)
+
+
+def dead_letters(springboard: Springboard) -> list[dict[str, Any]]:
+    """What is in the queue; it stays there."""
+    sqs, url = springboard.client("sqs"), springboard.outputs["DeadLetterQueueUrl"]
+    messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", ())
+    return [json.loads(each["Body"]) for each in messages]
+
+
+def runbook(alarm: str, row: str) -> str:
+    """The row of a table in an alarm's runbook."""
+    _, _, after = source.text("docs/guide/runbooks.md").partition(f"\n## {alarm}\n")
+    return next(line for line in after.partition("\n## ")[0].splitlines() if line.startswith(f"| {row}"))
 
 
 @pytest.mark.sweep
