@@ -12,7 +12,7 @@ import pytest
 
 from springboard_local.services.iam.resources import authorization
 from tests.template import grants, source
-from tests.template.grants import Grant
+from tests.template.grants import Condition, Grant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,7 +77,25 @@ def test_one_grant_more_is_found(role: str, action: str) -> None:
     statement["Action"] = [*grants.actions(statement), action]
     found = list(grants.findings(grants.granted(more, source.network()), grants.needs()))
     assert len(found) == 1
-    assert found[0].startswith(f"{role} {action} is granted")
+    assert found[0].startswith(f"{role} {action} on {grants.pieces(statement)[0]} is granted")
+
+
+@pytest.mark.parametrize("grant", some(sorted(set(GRANTED))), ids=str)
+def test_one_resource_more_is_found(grant: Grant) -> None:
+    """Also where the statement goes with several values, of which a test could tell nothing then."""
+    more = deepcopy(source.template() if grant.role in source.template()["Resources"] else source.network())
+    having = [each for each in grants.statements(more["Resources"][grant.role]) if grant.action in grants.actions(each)]
+    statement = having[grant.number]
+    several_values = grants.pieces(statement)[0] not in map(grants.name_of, grants.several(statement["Resource"]))
+    statement["Resource"] = [*grants.several(statement["Resource"]), "surplus"]
+    if several_values:
+        with pytest.raises(ValueError, match="make statements of their own"):
+            grants.granted(more)
+        return
+    needs = grants.read(source.text(grants.FILE), grants.granted(*TEMPLATES.values()))
+    found = list(grants.findings(grants.granted(more), needs))
+    surplus = [each for each in found if " on surplus is granted, and" in each]
+    assert len(surplus) == len(grants.actions(statement))
 
 
 @pytest.mark.parametrize("grant", some(sorted(set(GRANTED))), ids=str)
@@ -86,35 +104,70 @@ def test_one_grant_twice_is_found(grant: Grant) -> None:
     assert found == [f"{grant} is granted 2 times by one statement"]
 
 
+TAGGED = {"StringEquals": {"a:Tag": "x", "a:Via": ["y", "z"]}}
+STATEMENTS: list[dict[str, Any]] = [
+    {"Action": ["a:One", "a:Two"], "Resource": ["1", "2"]},
+    {"Action": "a:One", "Resource": "3", "Condition": TAGGED},
+]
 ROLES: Mapping[str, Any] = {
     "Resources": {
         "R": {
             "Type": "AWS::IAM::Role",
-            "Properties": {
-                "Policies": [
-                    {
-                        "PolicyDocument": {
-                            "Statement": [
-                                {"Action": ["a:One", "a:Two"], "Resource": "1"},
-                                {"Action": "a:One", "Resource": "2"},
-                            ]
-                        }
-                    },
-                ]
-            },
+            "Properties": {"Policies": [{"PolicyDocument": {"Statement": STATEMENTS}}]},
         }
     }
 }
 
 
-def test_grants_are_told_apart_by_their_statements() -> None:
-    first, second, other = Grant("R", "a:One", 0), Grant("R", "a:One", 1), Grant("R", "a:Two", 0)
-    assert sorted(grants.granted(ROLES)) == [first, second, other]
-    assert sorted(grants.granted(grants.without(ROLES, first))) == [first, other]  # the second is the first now
-    left = list(grants.statements(grants.without(ROLES, second)["Resources"]["R"]))
-    assert left == [{"Action": ["a:One", "a:Two"], "Resource": "1"}]
+def left(grant: Grant) -> list[dict[str, Any]]:
+    return list(grants.statements(grants.without(ROLES, grant)["Resources"]["R"]))
+
+
+def test_grants_are_told_apart_by_their_statements_resources_and_values() -> None:
+    of_one = [
+        Grant("R", "a:One", 0, "1"),
+        Grant("R", "a:One", 0, "2"),
+        Grant("R", "a:One", 1, "y"),
+        Grant("R", "a:One", 1, "z"),
+    ]
+    of_two = [Grant("R", "a:Two", 0, "1"), Grant("R", "a:Two", 0, "2")]
+    assert sorted(grants.granted(ROLES)) == [*of_one, *of_two]
+    second = next(each for each in grants.granted(ROLES) if each == of_one[1])
+    assert left(second) == [
+        {"Action": ["a:Two"], "Resource": ["1", "2"]},
+        {"Action": ["a:One"], "Resource": ["1"]},
+        STATEMENTS[1],
+    ]
+    value = next(each for each in grants.granted(ROLES) if each == of_one[2])
+    narrower = {"StringEquals": {"a:Tag": "x", "a:Via": ["z"]}}
+    assert left(value) == [STATEMENTS[0], {"Action": ["a:One"], "Resource": "3", "Condition": narrower}]
     with pytest.raises(LookupError):
-        grants.without(ROLES, Grant("R", "a:One", 2))
+        grants.without(ROLES, Grant("R", "a:One", 2, "1"))
+
+
+def test_what_says_several_things_at_once_is_refused() -> None:
+    with pytest.raises(ValueError, match="several Resource and a:Via: make statements of their own"):
+        grants.pieces({**STATEMENTS[1], "Resource": ["3", "4"]})
+
+
+def test_a_condition_is_taken_out_by_itself() -> None:
+    tag, via = grants.conditions(ROLES)
+    assert (tag, via) == (Condition("R", "a:One", "a:Tag", 1), Condition("R", "a:One", "a:Via", 1))
+    bare = {"Action": "a:One", "Resource": "3", "Condition": {"StringEquals": {"a:Via": ["y", "z"]}}}
+    assert list(grants.unconditioned(STATEMENTS, tag))[1] == bare
+    (first, last) = grants.unconditioned([STATEMENTS[0], bare], via)
+    assert (first["Resource"], last["Condition"]) == (["1", "2"], {})
+
+
+def test_names_are_short_and_different() -> None:
+    arn = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${Prefix}-provision"
+    assert grants.name_of({"Fn::Sub": arn}) == "stateMachine:provision"
+    assert grants.name_of({"Fn::Sub": "arn:${AWS::Partition}:ec2:${AWS::Region}::image/*"}) == "image/*"
+    assert grants.name_of({"Fn::GetAtt": ["Table", "Arn"]}) == "Table"
+    for template in TEMPLATES.values():
+        for role in source.resources("AWS::IAM::Role", template).values():
+            for statement in grants.statements(role):
+                assert len(set(grants.pieces(statement))) == len(grants.pieces(statement)), statement
 
 
 @pytest.mark.parametrize(

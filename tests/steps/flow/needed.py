@@ -62,13 +62,14 @@ def of_stack(decisions: Iterable[Decision]) -> Iterator[tuple[str, Decision]]:
 def refused_without(grant: Grant, decision: Decision, documents: Sequence[str]) -> bool:
     """Whether the policies, but for the grant, refuse what they have allowed."""
     request = Request(decision.action, decision.resource, decision.context)
-    return verdict(_narrowed(documents, grant.action, grant.number), request) != "allow"
+    return verdict(_narrowed(documents, grant), request) != "allow"
 
 
-def _narrowed(documents: Sequence[str], action: str, number: int) -> Iterator[str]:
-    """The documents, the action taken out of one of the statements that have it, counted over all of them."""
+def _narrowed(documents: Sequence[str], grant: Grant) -> Iterator[str]:
+    """The documents without the grant, whose statement is counted over all of them."""
+    number = grant.number
     for document in documents:
         body = json.loads(document)
-        left = list(grants.narrowed(body["Statement"], action, number))
-        number -= sum(action in grants.actions(each) for each in body["Statement"])
+        left = list(grants.narrowed(body["Statement"], grant.action, number, grant.place))
+        number -= sum(grant.action in grants.actions(each) for each in body["Statement"])
         yield json.dumps({**body, "Statement": left})

@@ -5,6 +5,7 @@ Locks are handed on by whoever sees the end of an operation first, and what nobo
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,6 +73,27 @@ def test_a_delete_that_cannot_stop_the_machine_waits_for_its_end(springboard: Sp
     ends(springboard, "unstopped", before)
 
 
+def test_a_deletion_that_may_not_or_is_stopped_says_so_and_frees_its_lock(springboard: Springboard) -> None:
+    """What fails is recorded by the machine; a machine that is stopped can't, and its status event frees the lock."""
+    before = inventory(springboard.client)
+    assert springboard.send(document("unfinished")).status == 202
+    springboard.clock.advance(60)
+    refused = Rule("scheduler", "error", "GetSchedule", probability=1.0, code="AccessDeniedException", status=403)
+    springboard.cloud.pipeline.inject(refused)
+    springboard.finish(springboard.call("DELETE", "/environments/unfinished"))
+    assert springboard.get("unfinished").failure["step"] == "RemoveSchedules"
+    springboard.cloud.pipeline.clear_faults()
+    retried = springboard.call("POST", "/environments/unfinished/retry")
+    arn = springboard.execution(retried.document["status"]["operation"])
+    springboard.clock.advance(5)
+    springboard.client("stepfunctions").stop_execution(executionArn=arn)
+    springboard.clock.advance(30)
+    operation = springboard.get("unfinished").operation
+    assert (operation["kind"], operation["status"]) == ("Delete", "Failed"), operation
+    assert springboard.call("POST", "/environments/unfinished/retry").status == 202
+    ends(springboard, "unfinished", before)
+
+
 def test_a_ttl_ends_an_environment_that_is_still_being_made(springboard: Springboard) -> None:
     before = inventory(springboard.client)
     assert isinstance(springboard.cloud.latency, Latencies)
@@ -81,6 +103,22 @@ def test_a_ttl_ends_an_environment_that_is_still_being_made(springboard: Springb
     springboard.until(lambda: springboard.get("brief").operation["kind"] == "Delete", 3600)
     springboard.cloud.latency.slow.clear()
     ends(springboard, "brief", before)
+
+
+def test_a_ttl_ends_an_environment_whose_change_never_started(springboard: Springboard) -> None:
+    """Whoever finds the lock of an execution that never started starts it, so that it ends by its own last step."""
+    before = inventory(springboard.client)
+    due = springboard.clock.now() + timedelta(hours=1)
+    assert springboard.apply(document("unmoved", ttlHours=1)).phase == "Ready"
+    springboard.clock.advance((due - springboard.clock.now()).total_seconds() - 30)
+    failing(springboard, "StartExecution", "Api")
+    groups = [{"name": "workers", "size": 2}, {"name": "more", "size": 1}]
+    assert springboard.send(document("unmoved", ttlHours=1, nodeGroups=groups)).status == 202
+    springboard.cloud.pipeline.clear_faults()
+    springboard.clock.advance(60)
+    execution = springboard.execution(springboard.get("unmoved").operation)
+    assert springboard.client("stepfunctions").describe_execution(executionArn=execution)["status"] == "RUNNING"
+    ends(springboard, "unmoved", before)
 
 
 def test_what_nobody_waits_for_goes_to_the_dead_letters(springboard: Springboard) -> None:

@@ -17,6 +17,8 @@ from botocore.exceptions import ClientError
 from springboard.naming import STACK_TAG
 from springboard_local.cloud import ACCOUNT, REGION
 from tests.steps.flow import stack
+from tests.template import grants, source
+from tests.template.grants import Condition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,8 +78,24 @@ class Account:
         """A client with the session of a role of the stack."""
         return self.springboard.cloud.client(service, f"arn:aws:iam::{ACCOUNT}:role/{self.roles[role]}")
 
+    def arn(self, role: str) -> str:
+        """Of a role of the stack."""
+        return f"arn:aws:iam::{ACCOUNT}:role/{self.roles[role]}"
+
     def name(self, whose: Whose) -> str:
         return f"{whose.prefix}x{next(self._numbers)}"
+
+    def refusals(self) -> int:
+        """The number of the last one so far."""
+        from tests.steps.flow import held  # noqa: PLC0415 - imports moto, which the cloud has to prepare first
+
+        return held.number()
+
+    def held(self, since: int) -> set[Condition]:
+        """The conditions without which a refusal after that number would have been none."""
+        from tests.steps.flow import held  # noqa: PLC0415 - as above
+
+        return held.conditions(since)
 
     # What there is of everybody's
 
@@ -210,14 +228,19 @@ class Account:
         self.client("eks").create_access_entry(**made, tags=whose.tags)
         return made
 
-    def pod_identity(self, whose: Whose) -> dict[str, str]:
-        role = self.client("iam").create_role(
-            RoleName=self.name(whose),
+    def role_of_an_application(self) -> str:
+        """One that an operator keeps for pods; its ARN."""
+        made = self.client("iam").create_role(
+            RoleName=self.name(SOMEBODY),
             Path="/springboard-apps/",
             AssumeRolePolicyDocument=TRUST.replace("ec2", "pods.eks").replace(
                 '"sts:AssumeRole"', '["sts:AssumeRole", "sts:TagSession"]'
             ),
-        )["Role"]["Arn"]
+        )
+        return str(made["Role"]["Arn"])
+
+    def pod_identity(self, whose: Whose) -> dict[str, str]:
+        role = self.role_of_an_application()
         cluster = self.cluster(whose)
         made = self.client("eks").create_pod_identity_association(
             clusterName=cluster, namespace="shop", serviceAccount=self.name(whose), roleArn=role, tags=whose.tags
@@ -266,6 +289,14 @@ def record(account: Account, kind: str, name: str, value: str) -> dict[str, Any]
     return {"HostedZoneId": account.zone(), "ChangeBatch": {"Changes": changes}}
 
 
+OWNER, MAKER, CLUSTER = (
+    f"aws:ResourceTag/{STACK_TAG}",
+    f"aws:RequestTag/{STACK_TAG}",
+    "aws:ResourceTag/eks:cluster-name",
+)
+PREFIXES = {"elbv2": "elasticloadbalancing"}
+
+
 @dataclass(frozen=True)
 class Case:
     """A call of a role, and who else's it has to be refused on."""
@@ -274,20 +305,29 @@ class Case:
     call: str  # eks.delete_cluster
     parameters: Callable[[Account, Whose], dict[str, Any]]
     others: tuple[Whose, ...] = ALL
+    key: str = OWNER  # of the condition that refuses it; "" where the name alone tells
 
     def __str__(self) -> str:
         return f"{self.role}-{self.call}"
+
+    @property
+    def holds(self) -> set[Condition]:
+        """The condition that it is about."""
+        service, _, name = self.call.partition(".")
+        action = f"{PREFIXES.get(service, service)}:{''.join(word.capitalize() for word in name.split('_'))}"
+        return {Condition(self.role, action, self.key)} if self.key else set()
 
 
 CASES = (
     # Nothing but the name tells whose a schedule, a dashboard or a log group is: those carry no tags, or lose them
     # when EKS makes the group again.
-    Case("SchedulesFunctionRole", "scheduler.delete_schedule", lambda a, w: a.schedule(w), OTHERS),
+    Case("SchedulesFunctionRole", "scheduler.delete_schedule", lambda a, w: a.schedule(w), OTHERS, ""),
     Case(
         "SchedulesFunctionRole",
         "scheduler.update_schedule",
         lambda a, w: {**a.schedule(w), **SCHEDULE, "Target": a.target()},
         OTHERS,
+        "",
     ),
     Case("FirewallFunctionRole", "ec2.delete_security_group", lambda a, w: {"GroupId": a.group(w)}),
     *(
@@ -367,12 +407,15 @@ CASES = (
     ),
     Case("LoadBalancerFunctionRole", "elbv2.delete_rule", lambda a, w: {"RuleArn": a.rule(w)}),
     Case("AlarmsFunctionRole", "cloudwatch.delete_alarms", lambda a, w: {"AlarmNames": [a.alarm(w)]}),
-    Case("AlarmsFunctionRole", "cloudwatch.put_metric_alarm", lambda a, w: {"AlarmName": a.alarm(w), **ALARM}, OTHERS),
+    Case(
+        "AlarmsFunctionRole", "cloudwatch.put_metric_alarm", lambda a, w: {"AlarmName": a.alarm(w), **ALARM}, OTHERS, ""
+    ),
     Case(
         "AlarmsFunctionRole",
         "cloudwatch.delete_dashboards",
         lambda a, w: {"DashboardNames": [a.dashboard(w)]},
         OTHERS,
+        "",
     ),
     Case("ClusterFunctionRole", "eks.delete_cluster", lambda a, w: {"name": occupied(a, w)}),
     Case(
@@ -380,12 +423,13 @@ CASES = (
         "eks.update_cluster_config",
         lambda a, w: {"name": a.cluster(w), "deletionProtection": False},
     ),
-    Case("ClusterFunctionRole", "logs.delete_log_group", lambda a, w: {"logGroupName": a.log_group(w)}, OTHERS),
+    Case("ClusterFunctionRole", "logs.delete_log_group", lambda a, w: {"logGroupName": a.log_group(w)}, OTHERS, ""),
     Case(
         "ClusterFunctionRole",
         "logs.put_retention_policy",
         lambda a, w: {"logGroupName": a.log_group(w), "retentionInDays": 1},
         OTHERS,
+        "",
     ),
     Case("AccessFunctionRole", "eks.delete_access_entry", lambda a, w: a.access_entry(w)),
     Case(
@@ -431,13 +475,119 @@ CASES = (
         "autoscaling.attach_traffic_sources",
         lambda a, w: {"AutoScalingGroupName": a.scaling_group(w), **sources(a)},
         OTHERS,
+        CLUSTER,
     ),
     Case(
         "TargetsFunctionRole",
         "autoscaling.detach_traffic_sources",
         lambda a, w: {"AutoScalingGroupName": a.scaling_group(w), **sources(a)},
         OTHERS,
+        CLUSTER,
     ),
+    # What exists is told by its tags; what is made, by those that it is made with.
+    Case(
+        "FirewallFunctionRole",
+        "ec2.create_security_group",
+        lambda a, w: {
+            "GroupName": a.name(OURS),
+            "Description": "d",
+            "VpcId": a.vpc,
+            "TagSpecifications": [{"ResourceType": "security-group", "Tags": w.pairs}],
+        },
+        key=MAKER,
+    ),
+    Case(
+        "TargetGroupsFunctionRole",
+        "elbv2.create_target_group",
+        lambda a, w: {"Name": a.name(OURS), "Protocol": "HTTP", "Port": 30000, "VpcId": a.vpc, "Tags": w.pairs},
+        key=MAKER,
+    ),
+    Case(
+        "CertificateFunctionRole",
+        "acm.request_certificate",
+        lambda a, w: {
+            "DomainName": f"{a.name(OURS)}.{stack.BASE_DOMAIN}",
+            "ValidationMethod": "DNS",
+            "Tags": w.pairs,
+        },
+        key=MAKER,
+    ),
+    Case(
+        "CertificateFunctionRole",
+        "acm.add_tags_to_certificate",
+        lambda a, w: {"CertificateArn": a.certificate(OURS), "Tags": w.pairs},
+        key=MAKER,
+    ),
+    Case(
+        "LoadBalancerFunctionRole",
+        "elbv2.create_load_balancer",
+        lambda a, w: {"Name": a.name(OURS), "Subnets": a.subnets(), "Scheme": "internal", "Tags": w.pairs},
+        key=MAKER,
+    ),
+    Case(
+        "ClusterFunctionRole",
+        "eks.create_cluster",
+        lambda a, w: {
+            "name": a.name(OURS),
+            "roleArn": a.arn("ClusterRole"),
+            "resourcesVpcConfig": {"subnetIds": a.subnets()},
+            "tags": w.tags,
+        },
+        key=MAKER,
+    ),
+    Case(
+        "NodeGroupsFunctionRole",
+        "ec2.create_launch_template",
+        lambda a, w: {
+            "LaunchTemplateName": a.name(OURS),
+            "LaunchTemplateData": {"InstanceType": "m7i.large"},
+            "TagSpecifications": [{"ResourceType": "launch-template", "Tags": w.pairs}],
+        },
+        key=MAKER,
+    ),
+    Case(
+        "ClusterFunctionRole",
+        "eks.untag_resource",
+        lambda a, w: {"resourceArn": f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/{a.cluster(w)}", "tagKeys": ["none"]},
+    ),
+    Case(
+        "AccessFunctionRole",
+        "eks.disassociate_access_policy",
+        lambda a, w: {**a.access_entry(w), "policyArn": POLICY},
+    ),
+    Case(
+        "AddonsFunctionRole",
+        "eks.create_addon",
+        lambda a, w: {"clusterName": a.cluster(w), "addonName": "metrics-server"},
+    ),
+    Case(
+        "NodeGroupsFunctionRole",
+        "eks.create_nodegroup",
+        lambda a, w: {
+            "clusterName": a.cluster(w),
+            "nodegroupName": a.name(w),
+            "subnets": a.subnets(),
+            "nodeRole": a.arn("NodeRole"),
+        },
+    ),
+    Case("NodeGroupsFunctionRole", "eks.update_nodegroup_version", lambda a, w: a.node_group(w)),
+    *(
+        Case(
+            role,
+            "eks.create_pod_identity_association",
+            lambda a, w, passed=passed: {  # type: ignore[misc]
+                "clusterName": a.cluster(w),
+                "namespace": "shop",
+                "serviceAccount": a.name(w),
+                "roleArn": passed(a),
+            },
+        )
+        for role, passed in (
+            ("AddonsFunctionRole", lambda a: a.arn("CniRole")),
+            ("WorkloadFunctionRole", lambda a: a.role_of_an_application()),
+        )
+    ),
+    Case("WorkloadFunctionRole", "eks.update_pod_identity_association", lambda a, w: a.pod_identity(w)),
 )
 
 
@@ -477,31 +627,160 @@ def test_a_role_reaches_what_is_the_stacks_and_nothing_else(account: Account, ca
     service, _, name = case.call.partition(".")
     call = getattr(account.acting(case.role, service), name)
     assert refusal(call, case.parameters(account, OURS)) == ""
+    since = account.refusals()
     for whose in case.others:
         told = refusal(call, case.parameters(account, whose))
         action = "".join(word.capitalize() for word in name.split("_"))
         assert f":{action} on resource: " in told, f"{whose}: {told or 'allowed'}"
         assert "because no identity-based policy allows" in told
+    assert account.held(since) >= case.holds
 
 
-@pytest.mark.parametrize(
-    ("role", "kind", "name"),
-    [
-        ("DnsFunctionRole", "A", "shop"),
-        ("CertificateFunctionRole", "CNAME", "_1234.shop"),
-    ],
+TYPES, NAMES = (f"route53:ChangeResourceRecordSets{what}" for what in ("RecordTypes", "NormalizedRecordNames"))
+RECORDS = (
+    ("DnsFunctionRole", "A", "shop", {TYPES}),
+    ("CertificateFunctionRole", "CNAME", "_1234.shop", {TYPES, NAMES}),
 )
+
+
+@pytest.mark.parametrize(("role", "kind", "name", "keys"), RECORDS)
 def test_a_record_is_of_the_type_and_name_that_its_role_writes(
-    account: Account, role: str, kind: str, name: str
+    account: Account, role: str, kind: str, name: str, keys: set[str]
 ) -> None:
     """The record of a load balancer, and ACM's; never the zone's own, mail's, or another's proof."""
     change = account.acting(role, "route53").change_resource_record_sets
     others = {("A", "shop"), ("CNAME", "_1234.shop"), ("CNAME", "www"), ("TXT", "_dmarc"), ("MX", "mail"), ("NS", "a")}
     values = {"A": "10.0.0.1", "CNAME": "a.example.com", "TXT": '"v"', "MX": "1 a.example.com", "NS": "a.example.com"}
     assert refusal(change, record(account, kind, f"{name}.{stack.BASE_DOMAIN}", values[kind])) == ""
+    since = account.refusals()
     for other, label in sorted(others - {(kind, name)}):
         told = refusal(change, record(account, other, f"{label}.{stack.BASE_DOMAIN}", values[other]))
         assert "route53:ChangeResourceRecordSets on resource: " in told, (other, label)
+    assert account.held(since) == {Condition(role, "route53:ChangeResourceRecordSets", key) for key in keys}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What IAM is asked about itself, because AWS asks it beside a call, or because no call gets as far."""
+
+    role: str
+    action: str
+    resource: Callable[[Account], str]
+    keys: Mapping[str, tuple[str, str]]  # condition key → the value that is meant, and a stranger's
+    number: int = 0  # among the role's statements that grant the action
+
+    def __str__(self) -> str:
+        return f"{self.role}-{self.action}-{self.number}"
+
+    @property
+    def holds(self) -> set[Condition]:
+        return {Condition(self.role, self.action, key, self.number) for key in self.keys}
+
+
+def arn(text: str) -> Callable[[Account], str]:
+    """Of something that need not be there."""
+    return lambda _: text.format(R=REGION, A=ACCOUNT)
+
+
+def passed(role: str, name: str, service: str) -> Asked:
+    return Asked(
+        role, "iam:PassRole", lambda a: a.arn(name), {"iam:PassedToService": (service, "lambda.amazonaws.com")}
+    )
+
+
+def linked(role: str, service: str) -> Asked:
+    place = arn(f"arn:aws:iam::{{A}}:role/aws-service-role/{service}/AWSServiceRoleForIt")
+    return Asked(
+        role, "iam:CreateServiceLinkedRole", place, {"iam:AWSServiceName": (service, "autoscaling.amazonaws.com")}
+    )
+
+
+def through(role: str, use: str, service: str, number: int = 0) -> Asked:
+    """A use of the stack's key, through a service alone."""
+    via = (f"{service}.{REGION}.amazonaws.com", f"s3.{REGION}.amazonaws.com")
+    return Asked(role, f"kms:{use}", lambda a: key_arn(a, "Key"), {"kms:ViaService": via}, number)
+
+
+def tagging(role: str, place: str, maker: str, number: int = 0) -> Asked:
+    """Tags come with the call that makes the thing, or not at all."""
+    service = place.split(":")[2]
+    action = "CreateTags" if service == "ec2" else "AddTags"
+    return Asked(
+        role, f"{service}:{action}", arn(place), {f"{service}:CreateAction": (maker, "CreateTargetGroups")}, number
+    )
+
+
+FUNCTIONS = sorted(role for role in source.resources("AWS::IAM::Role") if role.endswith("FunctionRole"))
+SENDERS = tuple(f"{name}FunctionRole" for name in ("ExecutionEnded", "Sweep", "TtlReached", "DriftCheck"))
+BALANCER = "arn:aws:elasticloadbalancing:{R}:{A}:loadbalancer/app/springboard-x/1"
+ASKED = (
+    passed("SchedulesFunctionRole", "ScheduleRole", "scheduler.amazonaws.com"),
+    passed("ClusterFunctionRole", "ClusterRole", "eks.amazonaws.com"),
+    passed("NodeGroupsFunctionRole", "NodeRole", "eks.amazonaws.com"),
+    linked("LoadBalancerFunctionRole", "elasticloadbalancing.amazonaws.com"),
+    linked("ClusterFunctionRole", "eks.amazonaws.com"),
+    linked("NodeGroupsFunctionRole", "eks-nodegroup.amazonaws.com"),
+    *(through(role, "Decrypt", "dynamodb") for role in FUNCTIONS),
+    *(through(role, "Decrypt", "sqs", 1) for role in SENDERS),
+    *(through(role, "GenerateDataKey", "sqs") for role in SENDERS),
+    *(through("PublishEventsFunctionRole", "Decrypt", service, 1) for service in ("sns", "sqs")),
+    *(through("PublishEventsFunctionRole", "GenerateDataKey", service) for service in ("sns", "sqs")),
+    *(through("ScheduleRole", use, "sqs") for use in ("Decrypt", "GenerateDataKey")),
+    Asked(
+        "FirewallFunctionRole",
+        "ec2:CreateTags",
+        arn("arn:aws:ec2:{R}:{A}:security-group/sg-1"),
+        {"ec2:CreateAction": ("CreateSecurityGroup", "RunInstances"), MAKER: (stack.STACK, "staging")},
+    ),
+    tagging("NodeGroupsFunctionRole", "arn:aws:ec2:{R}:{A}:launch-template/lt-1", "CreateLaunchTemplate"),
+    tagging("NodeGroupsFunctionRole", "arn:aws:ec2:{R}:{A}:instance/i-1", "RunInstances", 1),
+    tagging(
+        "TargetGroupsFunctionRole",
+        "arn:aws:elasticloadbalancing:{R}:{A}:targetgroup/springboard-x/1",
+        "CreateTargetGroup",
+    ),
+    tagging("LoadBalancerFunctionRole", BALANCER, "CreateLoadBalancer"),
+    tagging("LoadBalancerFunctionRole", BALANCER.replace("loadbalancer/", "listener/") + "/2", "CreateListener", 1),
+    tagging("LoadBalancerFunctionRole", BALANCER.replace("loadbalancer/", "listener-rule/") + "/2/3", "CreateRule", 2),
+    Asked(
+        "NodeGroupsFunctionRole",
+        "ec2:RunInstances",
+        arn("arn:aws:ec2:{R}:{A}:subnet/subnet-1"),
+        {"ec2:Vpc": ("{vpc}", "arn:aws:ec2:eu-west-1:123456789012:vpc/vpc-1")},
+        1,
+    ),
+    Asked(
+        "NodeGroupsFunctionRole",
+        "ec2:RunInstances",
+        arn("arn:aws:ec2:{R}:{A}:launch-template/lt-1"),
+        {OWNER: (stack.STACK, "staging")},
+        2,
+    ),
+)
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=str)
+def test_each_condition_is_needed_to_keep_out_what_is_not_meant(account: Account, asked: Asked) -> None:
+    vpc = f"arn:aws:ec2:{REGION}:{ACCOUNT}:vpc/{account.vpc}"
+    meant = {key.lower(): (value.format(vpc=vpc),) for key, (value, _) in asked.keys.items()}
+    role, resource = account.roles[asked.role], asked.resource(account)
+    assert why_not(role, asked.action, resource, meant) is None
+    since = account.refusals()
+    for key, (_, strange) in asked.keys.items():
+        without = {name: values for name, values in meant.items() if name != key.lower()}
+        for context in (without, {**without, key.lower(): (strange,)}):
+            told = str(why_not(role, asked.action, resource, context))
+            assert "because no identity-based policy allows" in told, context
+    assert account.held(since) >= asked.holds
+
+
+def test_no_condition_is_without_a_story_and_no_story_without_a_condition() -> None:
+    stories: tuple[Case | Asked, ...] = (*CASES, *ASKED)
+    told = {each for story in stories for each in story.holds}
+    told |= {Condition(role, "route53:ChangeResourceRecordSets", key) for role, _, _, keys in RECORDS for key in keys}
+    written = grants.conditions(source.template())
+    assert sorted(set(written) - told) == []
+    assert sorted(told - set(written)) == []
 
 
 def test_only_our_own_roles_are_passed(account: Account) -> None:
@@ -620,13 +899,12 @@ USES = (
     "ScheduleKeyDeletion",
 )
 SENDING = {"Decrypt", "GenerateDataKey"}
-SENDERS = ("ExecutionEnded", "Sweep", "TtlReached", "DriftCheck", "PublishEvents")
 # Key → service through which, or "" by a call of KMS itself → role → what it may.
 USERS: dict[str, dict[str, dict[str, set[str]]]] = {
     "Key": {
         "": {},
         "dynamodb": {"every function": {"Decrypt"}},
-        "sqs": {**{f"{name}FunctionRole": SENDING for name in SENDERS}, "ScheduleRole": SENDING},
+        "sqs": dict.fromkeys((*SENDERS, "PublishEventsFunctionRole", "ScheduleRole"), SENDING),
         "sns": {"PublishEventsFunctionRole": SENDING},
         "eks": {},
     },
@@ -640,7 +918,7 @@ USERS: dict[str, dict[str, dict[str, set[str]]]] = {
 }
 
 
-def arn_of(account: Account, name: str) -> str:
+def key_arn(account: Account, name: str) -> str:
     return f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{key(account, name)}"
 
 
@@ -655,33 +933,35 @@ def test_each_key_is_used_by_those_who_need_it_and_as_they_need_it(account: Acco
     wanted["ClusterRole"] = {*wanted.get("ClusterRole", ()), "DescribeKey"}
     found: dict[str, set[str]] = {}
     for logical, role in account.roles.items():
-        may = {use for use in USES if not why_not(role, use, arn_of(account, name), context)}
+        may = {use for use in USES if not why_not(role, f"kms:{use}", key_arn(account, name), context)}
         if may:
             found[logical] = may
     assert found == wanted
 
 
-def why_not(role: str, use: str, arn: str, context: Mapping[str, tuple[str, ...]]) -> str | None:
-    """What IAM objects to a role's use of a key."""
+def why_not(role: str, action: str, resource: str, context: Mapping[str, tuple[str, ...]]) -> str | None:
+    """What IAM objects to an action of a role."""
     from springboard_local.services import iam  # noqa: PLC0415 - of moto, which the cloud has to prepare first
 
     session = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/session"
     principal = iam.Principal(
         session, "AROA:session", ACCOUNT, "session", "AssumedRole", f"arn:aws:iam::{ACCOUNT}:role/{role}"
     )
-    return iam.is_allowed(principal, f"kms:{use}", arn, dict(context))
+    return iam.is_allowed(principal, action, resource, dict(context))
 
 
 @pytest.mark.parametrize("name", USERS)
 def test_a_key_is_the_accounts_and_no_other_accounts(account: Account, name: str) -> None:
     """The key's own policy: whom IAM lets use it, in this account; in another nobody, whatever IAM there says."""
-    arn = arn_of(account, name)
+    arn = key_arn(account, name)
     iam = account.client("iam")
     role = iam.create_role(RoleName=account.name(SOMEBODY), AssumeRolePolicyDocument=TRUST)["Role"]["RoleName"]
-    assert "because no identity-based policy allows the kms:Decrypt action" in str(why_not(role, "Decrypt", arn, {}))
+    assert "because no identity-based policy allows the kms:Decrypt action" in str(
+        why_not(role, "kms:Decrypt", arn, {})
+    )
     everything = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}]}'
     iam.put_role_policy(RoleName=role, PolicyName="keys", PolicyDocument=everything)
-    assert why_not(role, "Decrypt", arn, {}) is None
+    assert why_not(role, "kms:Decrypt", arn, {}) is None
     for other in ("arn:aws:iam::444455556666:root", "arn:aws:iam::444455556666:role/admin"):
         assert not any(key_allows(arn, use, ("AWS", other)) for use in USES)
     assert not any(key_allows(arn, use, ("AWS", f"arn:aws:iam::{ACCOUNT}:role/{role}")) for use in USES)
@@ -699,7 +979,7 @@ def test_a_service_uses_the_record_key_for_this_account_alone(account: Account, 
     principal = ("Service", f"{service}.amazonaws.com")
 
     def may(name: str, context: Mapping[str, tuple[str, ...]]) -> set[str]:
-        return {use for use in USES if key_allows(arn_of(account, name), use, principal, context)}
+        return {use for use in USES if key_allows(key_arn(account, name), use, principal, context)}
 
     assert may("SecretsKey", {**secrets, logs: (group.format(ACCOUNT),)}) == set()
     assert may("Key", {}) == may("Key", theirs) == may("Key", {logs: (group.format("444455556666"),)}) == set()

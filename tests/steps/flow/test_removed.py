@@ -37,7 +37,7 @@ def test_without_a_grant_the_test_that_needs_it_fails_and_says_why(grant: grants
     run = subprocess.run(  # noqa: S603 - this interpreter, a test of ours
         [sys.executable, "-m", "pytest", "-q", "-vv", "-p", "no:randomly", "-p", "no:cacheprovider", test],
         cwd=source.ROOT,
-        env={**os.environ, "SPRINGBOARD_WITHOUT": f"{grant.role} {grant.action} {grant.number}"},
+        env={**os.environ, "SPRINGBOARD_WITHOUT": str(grant)},
         capture_output=True,
         text=True,
         timeout=590,

@@ -68,6 +68,7 @@ __all__ = (
     "is_allowed",
     "key_arn",
     "principal_of",
+    "refusals",
     "register_administrator",
     "reset",
     "role_allows",
@@ -83,6 +84,8 @@ _ROOT = ("AWS", f"arn:aws:iam::{ACCOUNT}:root")
 _enforced = True
 
 decisions = Decisions()
+# What no policy of the role itself allows; explicit denials, boundaries and session policies apart.
+refusals = Decisions(by_context=True)
 
 
 class NotAuthorizedError(Exception):
@@ -105,6 +108,7 @@ def install(cloud: Cloud) -> None:
     register_administrator(ADMIN_ACCESS_KEY, ADMIN_SECRET_KEY)
     forget()
     decisions.clear()
+    refusals.clear()
     _make_developer()
 
 
@@ -112,6 +116,7 @@ def reset(_: Cloud) -> None:
     """Forget the sessions; their keys are void with the account's roles."""
     forget()
     decisions.clear()
+    refusals.clear()
 
 
 def refill(_: Cloud) -> None:
@@ -221,13 +226,15 @@ def _refused(  # noqa: C901, PLR0911 - AWS's policy evaluation, in AWS's order
             return f"because no resource-based policy allows the {question.action} action"
     if resource == "allow":
         return None
+    role = principal.role_arn.rpartition("/")[2]
     if identity != "allow":
+        if role:
+            refusals.note(role, question.action, question.resource, context, demanded_by)
         return f"because no identity-based policy allows the {question.action} action"
     for kind, document in narrowing:
         if document is not None and verdict((document,), request) != "allow":
             return f"because no {kind} allows the {question.action} action"
-    if principal.role_arn:
-        role = principal.role_arn.rpartition("/")[2]
+    if role:
         decisions.note(role, question.action, question.resource, context, demanded_by)
     return None
 

@@ -1,4 +1,7 @@
-"""What roles were allowed, one by one: from it tests learn which permissions are needed, and by what."""
+"""What roles were allowed and refused, one by one.
+
+From it tests learn which permissions are needed, by what, and whom their conditions hold off.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _RESOURCES = 200
 
 @dataclass(frozen=True)
 class Decision:
-    """A role's policies allowed an action on a resource; of several alike the last."""
+    """A role's policies allowed an action on a resource, or did not; of several alike the last."""
 
     number: int  # grows with time, over all decisions
     role: str  # its name
@@ -29,7 +32,9 @@ class Decision:
 class Decisions:
     """The record of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_context: bool = False) -> None:
+        """`by_context`: those of one resource with other conditions are not alike."""
+        self._by_context = by_context
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._kept: dict[tuple[str, str, str], dict[tuple[str, ...], Decision]] = {}
@@ -38,7 +43,10 @@ class Decisions:
         """Keep a decision."""
         with self._lock:
             alike = self._kept.setdefault((role, action, demanded_by), {})
-            key = (resource, *context.get("kms:viaservice", ()))  # one KMS key is used through several services
+            if self._by_context:
+                key: tuple[str, ...] = (resource, repr(sorted(context.items())))
+            else:
+                key = (resource, *context.get("kms:viaservice", ()))  # one KMS key is used through several services
             alike.pop(key, None)
             alike[key] = Decision(next(self._numbers), role, action, resource, demanded_by, context)
             if len(alike) > _RESOURCES:

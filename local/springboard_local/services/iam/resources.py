@@ -328,10 +328,15 @@ def _queue(call: Call) -> list[str]:
     return [_arn(call, "sqs", str(name))] if name else []
 
 
+_LOG_TAGS = {"TagResource", "UntagResource", "ListTagsForResource"}
+
+
 def _log_group(call: Call) -> list[str]:
     names = ("logGroupName", "logGroupIdentifier", "logGroupNames", "logGroupIdentifiers", "resourceArn")
-    # Policies name log groups with a star behind, which matches the colon-star form and the streams.
-    return [f"{arn.removesuffix(':*')}:*" for arn in _by(names, "arn:aws:logs:{R}:{A}:log-group:{}")(call)]
+    bare = [arn.removesuffix(":*") for arn in _by(names, "arn:aws:logs:{R}:{A}:log-group:{}")(call)]
+    # Actions on tags alone ask about the form without a star:
+    # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_LogGroup.html
+    return bare if call.operation in _LOG_TAGS else [f"{arn}:*" for arn in bare]
 
 
 def _log_stream(call: Call) -> list[str]:
