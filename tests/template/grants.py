@@ -15,21 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 FILE = "tests/template/permissions.yaml"
+MANAGED = "managed policies"  # stands where others have an action
 # Of these a list of values is one wish: more of them do not allow more, one by one.
 SETS = ("ForAllValues:", "ForAnyValue:")
 
 
 @dataclass(frozen=True, order=True)
 class Grant:
-    """An action in one statement of a role's own policies, on one of its resources; managed policies are AWS's.
+    """An action in one statement of a role's own policies, on one of its resources.
 
-    Of a statement with one resource and several values of a condition, with one of those.
+    Of a statement with one resource and several values of a condition, with one of those. Of the trust policy, who may
+    assume the role stands for a resource; and a managed policy of AWS's is a grant as a whole.
     """
 
     role: str  # logical id
     action: str
     number: int  # among the role's statements that grant the action, from 0
-    piece: str  # the resource, or value, as `name_of` calls it
+    piece: str  # the resource, value, principal or policy, as `name_of` calls it
     place: int = field(default=0, compare=False)  # of the piece, among its statement's
 
     def __str__(self) -> str:
@@ -39,7 +41,7 @@ class Grant:
 
 @dataclass(frozen=True, order=True)
 class Condition:
-    """A condition on an action, in one statement of a role's own policies."""
+    """A condition on an action, in one statement of a role's own policies, or of its trust policy."""
 
     role: str  # logical id
     action: str
@@ -73,6 +75,17 @@ def statements(role: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield from policy["PolicyDocument"]["Statement"]
 
 
+def trust(role: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The statements that say who may assume a role."""
+    found: list[dict[str, Any]] = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    return found
+
+
+def managed(role: Mapping[str, Any]) -> list[str]:
+    """The names of a role's managed policies."""
+    return [name_of(each).rpartition("/")[2] for each in role["Properties"].get("ManagedPolicyArns", ())]
+
+
 def actions(statement: Mapping[str, Any]) -> list[str]:
     """A statement's actions."""
     said = statement["Action"]
@@ -99,7 +112,7 @@ def several(value: Any) -> list[Any]:
 
 
 def pieces(statement: Mapping[str, Any]) -> list[str]:
-    """What the statement is about: its resources, or the values that its one resource goes with.
+    """What the statement is about: its resources, of trust its principals, or the values that its only one goes with.
 
     ValueError where both are several: what of it is needed could not be told.
     """
@@ -108,8 +121,9 @@ def pieces(statement: Mapping[str, Any]) -> list[str]:
 
 
 def _axis(statement: Mapping[str, Any]) -> tuple[str, ...]:
-    """Where the statement says several things, one of which is enough; its resources if nowhere."""
-    found: list[tuple[str, ...]] = [("Resource",)] if len(several(statement["Resource"])) > 1 else []
+    """Where the statement says several things, one of which is enough; its resources or principals if nowhere."""
+    about: list[tuple[str, ...]] = [("Principal", kind) for kind in statement.get("Principal", ())] or [("Resource",)]
+    found = [path for path in about if len(about) > 1 or len(several(_at(statement, path))) > 1]
     found += [
         ("Condition", operator, key)
         for operator, keys in (statement.get("Condition") or {}).items()
@@ -118,7 +132,7 @@ def _axis(statement: Mapping[str, Any]) -> tuple[str, ...]:
     ]
     if len(found) > 1:
         raise ValueError(f"several {' and '.join(path[-1] for path in found)}: make statements of their own")
-    return found[0] if found else ("Resource",)
+    return found[0] if found else about[0]
 
 
 def _at(statement: Mapping[str, Any], path: tuple[str, ...]) -> Any:
@@ -145,7 +159,8 @@ def granted(*templates: Mapping[str, Any]) -> list[Grant]:
     for template in templates:
         for name, role in source.resources("AWS::IAM::Role", dict(template)).items():
             seen: Counter[str] = Counter()
-            for statement in statements(role):
+            found += [Grant(name, MANAGED, 0, policy, place) for place, policy in enumerate(managed(role))]
+            for statement in (*trust(role), *statements(role)):
                 said = actions(statement)
                 about = list(enumerate(pieces(statement)))
                 found += [Grant(name, action, seen[action], piece, place) for action in said for place, piece in about]
@@ -159,7 +174,7 @@ def conditions(*templates: Mapping[str, Any]) -> list[Condition]:
         each
         for template in templates
         for name, role in source.resources("AWS::IAM::Role", dict(template)).items()
-        for each in of_statements(name, statements(role))
+        for each in of_statements(name, (*trust(role), *statements(role)))
     ]
 
 
@@ -193,9 +208,10 @@ def unconditioned(statements: Iterable[dict[str, Any]], condition: Condition) ->
 def without(template: Mapping[str, Any], grant: Grant) -> dict[str, Any]:
     """The template, but for that; LookupError if it is not there."""
     changed = deepcopy(dict(template))
-    role = changed["Resources"][grant.role]
-    for policy in role["Properties"]["Policies"]:
-        document = policy["PolicyDocument"]
+    role = changed["Resources"][grant.role]["Properties"]
+    if grant.action == MANAGED:
+        del role["ManagedPolicyArns"][grant.place]
+    for document in (role["AssumeRolePolicyDocument"], *(each["PolicyDocument"] for each in role.get("Policies", ()))):
         document["Statement"] = list(narrowed(document["Statement"], grant.action, grant.number, grant.place))
     if len(granted(changed)) != len(granted(template)) - 1:
         raise LookupError(f"there is no {grant}")

@@ -41,7 +41,8 @@ def _roles(template: Template) -> Iterator[str]:
         if user.get("Type") == FUNCTION:
             yield f"{user['Properties']['Description']} (`{user['Properties']['Handler']}`).\n"
         else:
-            yield f"For {', '.join(f'`{service}`' for each in trusted for service in each.services)}.\n"
+            for each in trusted:
+                yield f"For {', '.join(f'`{service}`' for service in each.services)}{_conditions(each)}.\n"
         for managed in template.of("AWS::IAM::Role")[role].get("ManagedPolicyArns", ()):
             yield f"- AWS's managed policy `{_short(managed).rpartition('/')[2]}`"
         yield from (_line(each) for each in granted)
@@ -51,17 +52,17 @@ def _roles(template: Template) -> Iterator[str]:
 def _line(statement: Statement) -> str:
     places = [_short(each) for each in _several(statement.body["Resource"])]
     on = "any resource" if places == ["*"] else ", ".join(f"`{place}`" for place in places)
-    line = f"- {', '.join(f'`{action}`' for action in statement.actions)} on {on}"
-    conditions = [
+    line = f"- {', '.join(f'`{action}`' for action in statement.actions)} on {on}{_conditions(statement)}"
+    return f"{line}. {statement.comment}" if statement.comment else line
+
+
+def _conditions(statement: Statement) -> str:
+    found = [
         f"`{key}` is {' or '.join(f'`{_short(value)}`' for value in _several(values))}"
         for tests in statement.body.get("Condition", {}).values()
         for key, values in tests.items()
     ]
-    if conditions:
-        line += f", if {' and '.join(conditions)}"
-    if statement.comment:
-        line += f". {statement.comment}"
-    return line
+    return f", if {' and '.join(found)}" if found else ""
 
 
 def _several(value: Any) -> list[Any]:

@@ -213,14 +213,17 @@ def _kind(place: Any) -> str | None:
 
 
 def services_act_for_this_account(template: Template) -> Findings:
-    """A policy that lets a service act names the account for which; a trust policy of our own functions need not."""
-    ours = {"lambda.amazonaws.com", "eks.amazonaws.com", "ec2.amazonaws.com", "pods.eks.amazonaws.com"}
+    """A policy that lets a service act names the account for which; Pod Identity names it in the cluster's ARN.
+
+    Trust of Lambda and of EC2 need not: AWS documents no source for them, and takes no role of another account.
+    """
+    ours = {"lambda.amazonaws.com", "ec2.amazonaws.com"}
+    sources = {"aws:SourceAccount", "kms:EncryptionContext:aws:logs:arn", "aws:RequestTag/eks-cluster-arn"}
     for statement in template.statements:
         for service in statement.services:
             if statement.type == "AWS::IAM::Role" and service in ours:
                 continue
-            keys = statement.condition_keys & {"aws:SourceAccount", "kms:EncryptionContext:aws:logs:arn"}
-            if not keys:
+            if not statement.condition_keys & sources:
                 yield f"{statement} lets {service} act for any account"
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SEED = int(os.environ.get("SPRINGBOARD_SEED", "1"))
 TEMPLATES = {"template.yaml": source.template(), "network.yaml": source.network()}
 GRANTED = grants.granted(*TEMPLATES.values())
+PRINCIPALS = {each.piece for each in GRANTED if each.action.startswith("sts:") or each.action == grants.MANAGED}
 
 
 def test_every_grant_is_needed_and_every_need_granted() -> None:
@@ -80,7 +81,7 @@ def test_one_grant_more_is_found(role: str, action: str) -> None:
     assert found[0].startswith(f"{role} {action} on {grants.pieces(statement)[0]} is granted")
 
 
-@pytest.mark.parametrize("grant", some(sorted(set(GRANTED))), ids=str)
+@pytest.mark.parametrize("grant", some(sorted(each for each in GRANTED if each.piece not in PRINCIPALS)), ids=str)
 def test_one_resource_more_is_found(grant: Grant) -> None:
     """Also where the statement goes with several values, of which a test could tell nothing then."""
     more = deepcopy(source.template() if grant.role in source.template()["Resources"] else source.network())
@@ -113,7 +114,10 @@ ROLES: Mapping[str, Any] = {
     "Resources": {
         "R": {
             "Type": "AWS::IAM::Role",
-            "Properties": {"Policies": [{"PolicyDocument": {"Statement": STATEMENTS}}]},
+            "Properties": {
+                "AssumeRolePolicyDocument": {"Statement": []},
+                "Policies": [{"PolicyDocument": {"Statement": STATEMENTS}}],
+            },
         }
     }
 }
@@ -143,6 +147,34 @@ def test_grants_are_told_apart_by_their_statements_resources_and_values() -> Non
     assert left(value) == [STATEMENTS[0], {"Action": ["a:One"], "Resource": "3", "Condition": narrower}]
     with pytest.raises(LookupError):
         grants.without(ROLES, Grant("R", "a:One", 2, "1"))
+
+
+TRUST = {"Principal": {"Service": ["a.amazonaws.com", "b.amazonaws.com"]}, "Action": "sts:AssumeRole"}
+TRUSTED: Mapping[str, Any] = {
+    "Resources": {
+        "R": {
+            "Type": "AWS::IAM::Role",
+            "Properties": {
+                "AssumeRolePolicyDocument": {"Statement": [TRUST]},
+                "ManagedPolicyArns": [{"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/One"}],
+            },
+        }
+    }
+}
+
+
+def test_who_may_assume_a_role_and_its_managed_policies_are_grants_too() -> None:
+    policy, first, second = grants.granted(TRUSTED)
+    assert policy == Grant("R", grants.MANAGED, 0, "One")
+    assert (first.piece, second.piece) == ("a.amazonaws.com", "b.amazonaws.com")
+    assert grants.granted(grants.without(TRUSTED, policy)) == [first, second]
+    assert grants.granted(grants.without(TRUSTED, first)) == [policy, second]
+
+
+def test_a_principal_of_another_kind_is_found() -> None:
+    with pytest.raises(ValueError, match="several Service and AWS"):
+        grants.pieces({**TRUST, "Principal": {"Service": "a.amazonaws.com", "AWS": "*"}})
+    assert grants.pieces({**TRUST, "Principal": {"AWS": "arn:aws:iam::444455556666:root"}}) != ["a.amazonaws.com"]
 
 
 def test_what_says_several_things_at_once_is_refused() -> None:

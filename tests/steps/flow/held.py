@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING
 
 from springboard_local.services import iam
-from springboard_local.services.iam.policy import Request, verdict
 from tests.steps.flow import needed
 from tests.template import grants
 
@@ -28,14 +27,13 @@ def conditions(since: int) -> set[Condition]:
 
 
 def of(
-    refusals: Sequence[Decision], documents: Callable[[str], Sequence[str]] = needed.documents
+    refusals: Sequence[Decision], documents: Callable[[Decision], Sequence[str]] = needed.documents
 ) -> Iterator[Condition]:
     """The conditions each of which, by itself, turns one of the refusals into leave."""
     for role, refusal in needed.of_stack(refusals):
-        request = Request(refusal.action, refusal.resource, refusal.context)
-        statements = [each for document in documents(refusal.role) for each in json.loads(document)["Statement"]]
+        statements = [each for document in documents(refusal) for each in json.loads(document)["Statement"]]
         for each in grants.of_statements(role, statements):
             if each.action == refusal.action:
                 left = list(grants.unconditioned(statements, each))
-                if verdict([json.dumps({"Statement": left})], request) == "allow":
+                if needed.allowed(refusal, [json.dumps({"Statement": left})]):
                     yield each

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from springboard_local.services import iam
 from springboard_local.services.iam.policy import Request, verdict
-from springboard_local.services.iam.principals import role_policies
+from springboard_local.services.iam.principals import document_text, role_policies
 from tests.steps.flow import stack
 from tests.template import grants, source
 
@@ -28,13 +28,28 @@ def made(deployment: Sequence[Decision], since: int) -> list[Decision]:
     return [*deployment, *(each for each in iam.decisions.all() if each.number > since)]
 
 
-def documents(role: str) -> tuple[str, ...]:
-    """A role's policies, as they are deployed."""
-    return role_policies(iam.role_named(role)).identity
+def documents(decision: Decision) -> tuple[str, ...]:
+    """The policies that it follows from, as they are deployed: of trust the role's own trust policy."""
+    role = iam.role_named(decision.role)
+    if is_trust(decision):
+        return (document_text(role.assume_role_policy_document),)
+    return role_policies(role).identity
+
+
+def is_trust(decision: Decision) -> bool:
+    """Whether it is about who may assume the role, and not about what the role may."""
+    return decision.action.startswith("sts:")
+
+
+def allowed(decision: Decision, documents: Iterable[str]) -> bool:
+    """Whether documents allow what was asked."""
+    callers = frozenset(("Service", each) for each in decision.context.get("aws:principalservicename", ()))
+    request = Request(decision.action, decision.resource, decision.context, callers)
+    return verdict(documents, request, of_resource=is_trust(decision)) == "allow"
 
 
 def findings(
-    wanted: Sequence[Grant], decisions: Sequence[Decision], documents: Callable[[str], Sequence[str]] = documents
+    wanted: Sequence[Grant], decisions: Sequence[Decision], documents: Callable[[Decision], Sequence[str]] = documents
 ) -> Iterator[str]:
     """Of `wanted`, what was not asked for, or would have been allowed without; and what no template grants."""
     asked = list(of_stack(decisions))
@@ -45,7 +60,7 @@ def findings(
         about = [each for role, each in asked if (role, each.action) == (grant.role, grant.action)]
         if not about:
             yield f"{grant} was not asked for"
-        elif not any(refused_without(grant, each, documents(each.role)) for each in about):
+        elif not any(refused_without(grant, each, documents(each)) for each in about):
             yield f"{grant}: all that was asked for is allowed without it too"
 
 
@@ -61,8 +76,7 @@ def of_stack(decisions: Iterable[Decision]) -> Iterator[tuple[str, Decision]]:
 
 def refused_without(grant: Grant, decision: Decision, documents: Sequence[str]) -> bool:
     """Whether the policies, but for the grant, refuse what they have allowed."""
-    request = Request(decision.action, decision.resource, decision.context)
-    return verdict(_narrowed(documents, grant), request) != "allow"
+    return not allowed(decision, _narrowed(documents, grant))
 
 
 def _narrowed(documents: Sequence[str], grant: Grant) -> Iterator[str]:

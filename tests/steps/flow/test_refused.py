@@ -777,6 +777,8 @@ def test_each_condition_is_needed_to_keep_out_what_is_not_meant(account: Account
 def test_no_condition_is_without_a_story_and_no_story_without_a_condition() -> None:
     stories: tuple[Case | Asked, ...] = (*CASES, *ASKED)
     told = {each for story in stories for each in story.holds}
+    told |= {each for role in TRUST_IN for each in trust_conditions(role)}
+    assert sorted(set(source.resources("AWS::IAM::Role")) - set(TRUST_IN)) == []
     told |= {Condition(role, "route53:ChangeResourceRecordSets", key) for role, _, _, keys in RECORDS for key in keys}
     written = grants.conditions(source.template())
     assert sorted(set(written) - told) == []
@@ -881,6 +883,83 @@ def test_a_tag_of_ours_can_be_put_on_nothing_of_somebody_elses(account: Account)
         ("LoadBalancerFunctionRole", account.load_balancer(NAMESAKE)),
     ):
         assert refusal(account.acting(role, "elbv2").add_tags, {"ResourceArns": [arn], "Tags": ours})
+
+
+# Who may assume which role
+
+CLUSTER_ARN = f"arn:aws:eks:{REGION}:{{}}:cluster/{{}}-shop"
+TAG = "aws:RequestTag/"
+# What is meant: source conditions, and for each of them what a stranger would come with.
+POD = {
+    f"{TAG}kubernetes-namespace": ("kube-system", "shop"),
+    f"{TAG}kubernetes-service-account": ("aws-node", "shop"),
+    f"{TAG}eks-cluster-arn": (CLUSTER_ARN.format(ACCOUNT, stack.STACK), CLUSTER_ARN.format(ACCOUNT, "staging")),
+}
+THIS_ACCOUNT = {"aws:SourceAccount": (ACCOUNT, "444455556666")}
+TRUST_IN: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
+    "ClusterRole": (
+        "eks",
+        {
+            **THIS_ACCOUNT,
+            "aws:SourceArn": (CLUSTER_ARN.format(ACCOUNT, stack.STACK), CLUSTER_ARN.format(ACCOUNT, "staging")),
+        },
+    ),
+    "NodeRole": ("ec2", {}),
+    "CniRole": ("pods.eks", POD),
+    "ScheduleRole": ("scheduler", THIS_ACCOUNT),
+    **{role: ("lambda", {}) for role in FUNCTIONS},
+    **dict.fromkeys(("ProvisionMachineRole", "TeardownMachineRole"), ("states", THIS_ACCOUNT)),
+}
+STRANGERS = ("lambda", "ec2", "ecs-tasks", "eks", "pods.eks", "scheduler", "states", "cloudformation", "ssm")
+
+
+def trust_problem(account: Account, role: str, service: str, keys: Mapping[str, str]) -> str | None:
+    """What the role's trust policy objects to a service on behalf of somebody."""
+    from springboard_local.services import iam  # noqa: PLC0415 - of moto, which the cloud has to prepare first
+
+    tags: dict[str, tuple[str, ...]] = {key.lower(): (value,) for key, value in keys.items() if key.startswith(TAG)}
+    source = keys.get("aws:SourceArn"), keys.get("aws:SourceAccount", "444455556666")
+    return iam.trust_problem(account.arn(role), f"{service}.amazonaws.com", *source, tags)
+
+
+@pytest.mark.parametrize("role", TRUST_IN)
+def test_a_role_is_assumed_by_its_service_alone_and_on_behalf_of_the_stack(account: Account, role: str) -> None:
+    service, keys = TRUST_IN[role]
+    meant = {key: value for key, (value, _) in keys.items()}
+    assert trust_problem(account, role, service, meant) is None
+    for other in set(STRANGERS) - {service}:
+        assert "its trust policy does not allow it" in str(trust_problem(account, role, other, meant)), other
+    since = account.refusals()
+    for key, (_, strange) in keys.items():
+        assert trust_problem(account, role, service, {**meant, key: strange}), key
+        assert trust_problem(account, role, service, {each: meant[each] for each in meant if each != key}), key
+    assert account.held(since) == {each for each in trust_conditions(role) if each.action == "sts:AssumeRole"}
+
+
+def trust_conditions(role: str) -> set[Condition]:
+    service, keys = TRUST_IN[role]
+    actions = ("sts:AssumeRole", "sts:TagSession") if service == "pods.eks" else ("sts:AssumeRole",)
+    return {Condition(role, action, key) for action in actions for key in keys}
+
+
+def test_nobody_who_is_a_person_assumes_a_role_of_the_stack(account: Account) -> None:
+    """Not an administrator with every right, not another role, and not one function in the name of another."""
+    iam, sts = account.client("iam"), "sts"
+    everything = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
+    trusted = TRUST.replace('{"Service": "ec2.amazonaws.com"}', f'{{"AWS": "arn:aws:iam::{ACCOUNT}:root"}}')
+    name = account.name(SOMEBODY)
+    powerful = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusted)["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="everything", PolicyDocument=everything)
+    callers = (
+        account.client(sts),
+        account.springboard.cloud.client(sts, powerful),
+        account.acting("ApiFunctionRole", sts),
+    )
+    for role in account.roles:
+        for caller in callers:
+            told = refusal(caller.assume_role, {"RoleArn": account.arn(role), "RoleSessionName": "session"})
+            assert "is not authorized to perform: sts:AssumeRole on resource: " in told, role
+    assert refusal(callers[0].assume_role, {"RoleArn": powerful, "RoleSessionName": "session"}) == ""
 
 
 # The stack's two keys

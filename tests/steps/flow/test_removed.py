@@ -19,7 +19,7 @@ from tests.template import grants, source
 
 SEED = int(os.environ.get("SPRINGBOARD_SEED", "1"))
 # What every function uses, and what is looked at when the stack is deployed, ends in other words.
-OWN = ("logs:", "dynamodb:", "kms:")
+OWN = ("logs:", "dynamodb:", "kms:", "sts:")
 COMPONENTS = {f"{row.name.title().replace('_', '')}FunctionRole" for row in ROWS}
 DRAWN = sorted(
     grant

@@ -10,6 +10,7 @@ from moto.iam.models import iam_backends
 from moto.logs.models import logs_backends
 
 from springboard_local.cloud import ACCOUNT, REGION
+from springboard_local.services import iam
 from springboard_local.services.eks import access, addons, calendar, insights, network, validation
 from springboard_local.services.eks.errors import (
     in_use,
@@ -96,7 +97,9 @@ def check_role(arn: str, service: str, cluster: str, nodegroup: str | None = Non
     """Refuse a role that does not exist or does not trust the service, as EKS does."""
     validation.role(arn, cluster=cluster)
     found = next((each for each in iam_backends[ACCOUNT]["aws"].roles.values() if each.arn == arn), None)
-    if found is None or service not in validation.trusted_services(found):
+    source = f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/{cluster}" if service == "eks.amazonaws.com" else None
+    trusted = found is not None and service in validation.trusted_services(found)
+    if not trusted or iam.trust_problem(arn, service, source):
         message = (
             f"Role with arn: {arn}, could not be assumed because it does not exist or the trusted entity is not correct"
         )

@@ -306,16 +306,26 @@ def _assume(call: Call, principal: Principal) -> Denial | None:
     return _denial(call, principal, question, reason or "")
 
 
-def trust_problem(role_arn: str, service: str, source_arn: str | None = None) -> str | None:
-    """None if the role may be assumed by `service` ("lambda.amazonaws.com"), or else why not."""
+def trust_problem(
+    role_arn: str, service: str, source_arn: str | None = None, source_account: str = ACCOUNT, tags: Keys | None = None
+) -> str | None:
+    """None if the role may be assumed by `service` ("lambda.amazonaws.com"), or else why not.
+
+    The source is whom the service acts for; `tags` are those of the session, by aws:RequestTag/ and their keys.
+    """
     role = role_named(role_arn)
     if role is None:
         return f"{service} cannot assume {role_arn}: there is no such role"
-    request = Request("sts:AssumeRole", role_arn, _service_keys(source_arn), frozenset({("Service", service)}))
+    keys = {**_service_keys(service, source_arn, source_account), **(tags or {})}
+    request = Request("sts:AssumeRole", role_arn, keys, frozenset({("Service", service)}))
     trust = document_text(role.assume_role_policy_document)
-    if _enforced and verdict((trust,), request, of_resource=True) != "allow":
-        return f"{service} cannot assume {role_arn}: its trust policy does not allow it"
-    return None
+    if not _enforced:
+        return None
+    if verdict((trust,), request, of_resource=True) == "allow":
+        decisions.note(role.name, "sts:AssumeRole", role_arn, keys)
+        return None
+    refusals.note(role.name, "sts:AssumeRole", role_arn, keys)
+    return f"{service} cannot assume {role_arn}: its trust policy does not allow it"
 
 
 def assume_for_service(
@@ -334,8 +344,12 @@ def assume_for_service(
     return Credentials(assumed.access_key_id, assumed.secret_access_key, assumed.session_token)
 
 
-def _service_keys(source_arn: str | None) -> Keys:
-    keys: Keys = {"aws:sourceaccount": (ACCOUNT,), "aws:principalisawsservice": ("true",)}
+def _service_keys(service: str, source_arn: str | None, source_account: str = ACCOUNT) -> Keys:
+    keys: Keys = {
+        "aws:sourceaccount": (source_account,),
+        "aws:principalisawsservice": ("true",),
+        "aws:principalservicename": (service,),
+    }
     if source_arn:
         keys["aws:sourcearn"] = (source_arn,)
     return keys
@@ -345,7 +359,7 @@ def authorize_service(service: str, action: str, resource: str, source_arn: str 
     """None if the resource's own policy lets `service` ("events.amazonaws.com") do it, or else why not."""
     if not _enforced:
         return None
-    request = Request(action, resource, _service_keys(source_arn), frozenset({("Service", service)}))
+    request = Request(action, resource, _service_keys(service, source_arn), frozenset({("Service", service)}))
     if verdict(resource_policies(resource), request, of_resource=True) == "allow":
         return None
     return (
