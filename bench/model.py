@@ -30,7 +30,7 @@ _ADDRESS = 5  # three tasks, the choice, the wait
 # OperationSucceeded; the end of seven loops.
 _ONCE = 15 - 7
 # AWS calls that every create makes; the rest is counted by look (`python -m bench.calls` lists them).
-_CALLS = 94
+_CALLS = 90
 
 
 @dataclass(frozen=True)

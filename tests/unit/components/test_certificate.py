@@ -101,6 +101,56 @@ def test_while_it_is_pending_one_call_a_look_is_enough() -> None:
     assert waiting(outcome)
 
 
+def test_one_that_serves_is_known_by_the_listing_and_its_records() -> None:
+    aws, record = issued(BOTH)
+    later = carried(record, serving("shop", "cart", kind=OperationKind.UPDATE, operation="op2"))
+    later, outcome = aws.run(certificate, later)
+    assert isinstance(outcome.verdict, Ready)
+    assert (aws.acm.calls, aws.route53.calls) == (["list_certificates"], ["list_resource_record_sets"] * 2)
+    assert later.facts["certificate"] == {
+        key: value
+        for key, value in record.facts["certificate"].items()
+        if key not in {"operation", "requested", "proven"}
+    }
+    aws.route53.state.pop("_proof.shop.example.com CNAME")
+    again, _ = aws.run(certificate, later)
+    assert records(aws) == {"shop.example.com", "cart.example.com"}, "what lacks is seen, and mended"
+    assert again.facts["certificate"] == later.facts["certificate"]
+
+
+def test_one_that_ended_or_went_is_seen_in_the_listing() -> None:
+    aws, record = issued()
+    later = carried(record, serving("shop", kind=OperationKind.UPDATE, operation="op2"))
+    (arn,) = aws.acm.state
+    aws.acm.state[arn] |= {"Status": "REVOKED", "FailureReason": "OTHER"}
+    _, outcome = aws.run(certificate, later)
+    assert isinstance(outcome.verdict, Failed)
+    assert outcome.verdict.cause == "the certificate ended as REVOKED OTHER"
+    aws.acm.state.clear()
+    aws.run(certificate, later)
+    assert hosts(aws) == [("shop.example.com",)], "another one is requested"
+
+
+def test_a_given_certificate_never_becomes_ours() -> None:
+    """It was in the record as the one that serves; once the spec no longer names it, it is let alone."""
+    aws, record = Aws(), environment(apps=[{"name": "shop", "image": "ghcr.io/acme/shop:1"}])
+    theirs = aws.acm.certificate("shop.example.com", status="ISSUED")
+    given_one = under(
+        replace(
+            record,
+            spec=record.spec.model_copy(
+                update={"ingress": record.spec.ingress.model_copy(update={"certificate_arn": theirs})}
+            ),
+        ),
+        OperationKind.CREATE,
+    )
+    before, outcome = aws.run(certificate, locked(given_one, "op1"))
+    assert isinstance(outcome.verdict, Ready)
+    assert before.facts["certificate"]["arn"] == theirs
+    aws.until_ready(certificate, carried(before, LEAVING), removal=True)
+    assert set(aws.acm.state) == {theirs}
+
+
 def test_f29_the_wanted_record_is_named_while_it_is_pending() -> None:
     aws = Aws()
     record, _ = aws.run(certificate, SHOP)

@@ -101,6 +101,29 @@ def test_http_is_redirected_and_https_forwards_by_host_and_hides_the_actuator() 
     }
 
 
+def test_what_was_just_made_is_not_looked_up_and_the_next_look_sees_the_same() -> None:
+    aws = Aws()
+    record, _ = aws.run(load_balancer, UNPROVEN)
+    assert aws.elb.calls == [
+        "describe_load_balancers",
+        "create_load_balancer",
+        "modify_load_balancer_attributes",
+        "create_listener",
+    ]
+    told = record.facts["load_balancer"]
+    desired = load_balancer.desired(UNPROVEN, SITE)
+    seen = load_balancer.observe(aws.world, UNPROVEN)
+    assert (told, load_balancer.changes(desired, seen)) == (load_balancer.learned(seen), ())
+
+
+def test_one_that_was_there_after_all_is_not_told_as_made() -> None:
+    """A description was stale: what has the name is looked at, and whose it is."""
+    aws = Aws()
+    [create] = load_balancer.changes(load_balancer.desired(UNPROVEN, SITE), Observed())
+    assert load_balancer.apply(aws.world, UNPROVEN, create) is not None
+    assert load_balancer.apply(aws.world, UNPROVEN, create) is None
+
+
 def test_an_internal_one_stands_in_private_subnets() -> None:
     aws = made(addressed("shop", ingress={"scheme": "internal"}))
     assert aws.elb.state[ARN]["Scheme"] == "internal"

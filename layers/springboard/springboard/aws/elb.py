@@ -71,16 +71,16 @@ class Elb(Adapter):
         answer = self.find("describe_rules", ListenerArn=listener_arn)
         return [rule for rule in answer["Rules"] if not rule.get("IsDefault")] if answer else []
 
-    def create_load_balancer(self, name: str, tags: dict[str, str], **settings: Any) -> str:
-        """CreateLoadBalancer: its ARN; the one that has the name already is taken as it is."""
+    def create_load_balancer(self, name: str, tags: dict[str, str], **settings: Any) -> tuple[dict[str, Any], bool]:
+        """CreateLoadBalancer: it and True; the one that has the name already is taken as it is, and False."""
         try:
             answer = self.call("create_load_balancer", Name=name, Tags=pairs(tags), **settings)
         except RefusedError as err:
             found = self.load_balancer(name) if err.code == "DuplicateLoadBalancerName" else None
             if found is None:
                 raise
-            return str(found["LoadBalancerArn"])
-        return str(answer["LoadBalancers"][0]["LoadBalancerArn"])
+            return found, False
+        return dict(answer["LoadBalancers"][0]), True
 
     def put_listener(self, arn: str, listener_arn: str, request: dict[str, Any], tags: dict[str, str]) -> str:
         """CreateListener, or ModifyListener where `listener_arn` is given: the listener's ARN.

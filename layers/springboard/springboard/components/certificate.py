@@ -251,7 +251,11 @@ def _leaving(certificates: Sequence[Found]) -> Waiting:
 
 
 def observe(world: World, environment: Environment) -> Observed:
-    """While a request of this operation is pending one call, else one listing and what carries one of our hosts."""
+    """While a request of this operation is pending one call, else one listing and what carries one of our hosts.
+
+    Whose a certificate is, and which records prove it, stays as it was seen first: an ARN is never given twice, and ACM
+    keeps to its records. So of the one that serves, the listing and its records in the zone are enough.
+    """
     pending = _pending(world, environment)
     if pending is not None:
         return replace(pending, hurry=environment.holds("ClusterReady"))
@@ -259,16 +263,19 @@ def observe(world: World, environment: Environment) -> Observed:
     facts = environment.facts.get("certificate", {})
     wanted = tuple(sorted(app.host for app in environment.resolved.apps))
     hosts = {*wanted, *facts.get("hosts", ())}
+    seen: Mapping[str, Mapping[str, str]] = facts.get("ours", {})
     given = environment.spec.ingress.certificate_arn
     candidates = [each for each in world.acm.certificates() if _names(each) & hosts]
     ours: list[Mapping[str, Any]] = []
     others: list[Mapping[str, Any]] = []
     for summary in candidates:
         arn = summary["CertificateArn"]
-        mine = arn != given and world.acm.tags(arn).get(naming.OWNER_TAG) == environment.uid
+        mine = arn != given and (arn in seen or world.acm.tags(arn).get(naming.OWNER_TAG) == environment.uid)
         (ours if mine else others).append(summary)
-    details = [found for each in ours if (found := world.acm.certificate(each["CertificateArn"]))]
-    certificates = sorted((_found(each) for each in details), key=lambda found: (found.hosts != wanted, found.arn))
+    serving = None if given or _deleting(environment) or len(ours) != 1 else _serving(ours[0], wanted, seen)
+    details = [] if serving else [found for each in ours if (found := world.acm.certificate(each["CertificateArn"]))]
+    certificates = [serving] if serving else [_found(each) for each in details]
+    certificates.sort(key=lambda found: (found.hosts != wanted, found.arn))
     names = {record.name for certificate in certificates for record in certificate.records}
     return Observed(
         certificates=tuple(certificates),
@@ -278,6 +285,21 @@ def observe(world: World, environment: Environment) -> Observed:
         retrying=environment.operation is not None and environment.operation.kind is OperationKind.RETRY,
         given=_found(detail) if given and (detail := world.acm.certificate(given)) else None,
     )
+
+
+def _deleting(environment: Environment) -> bool:
+    return environment.operation is not None and environment.operation.kind is OperationKind.DELETE
+
+
+def _serving(
+    summary: Mapping[str, Any], wanted: tuple[str, ...], seen: Mapping[str, Mapping[str, str]]
+) -> Found | None:
+    """The certificate as the listing shows it, where that is all there is to know: issued for the wanted hosts."""
+    arn, names = summary["CertificateArn"], {summary["DomainName"], *summary.get("SubjectAlternativeNameSummaries", ())}
+    complete = not summary.get("HasAdditionalSubjectAlternativeNames", False)
+    if summary["Status"] != "ISSUED" or tuple(sorted(names)) != wanted or not complete or not seen.get(arn):
+        return None
+    return Found(arn, wanted, "ISSUED", "", tuple(Record(name, value) for name, value in sorted(seen[arn].items())))
 
 
 def _pending(world: World, environment: Environment) -> Observed | None:
@@ -341,6 +363,7 @@ def learned(observed: Observed) -> Mapping[str, Any]:
     return {
         "arn": issued[0].arn if issued else "",
         "hosts": sorted(hosts | observed.hosts),
+        "ours": {each.arn: {record.name: record.value for record in each.records} for each in observed.certificates},
         **({"operation": operation, "requested": requested, "proven": sorted(observed.proven)} if requested else {}),
     }
 

@@ -25,7 +25,7 @@ from springboard.errors import NotOursError
 from springboard.record import OperationKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from springboard.record import Environment
     from springboard.runtime import World
@@ -386,11 +386,14 @@ def _standing(desired: Desired, observed: Observed, found: Found) -> Verdict:
 def observe(world: World, environment: Environment) -> Observed:
     """Four calls for one that is known: itself, attributes, listeners, rules; none while a certificate lacks.
 
-    Tags are asked for until it was seen to be ours: an ARN is never given twice.
+    None either for one that was made a moment ago: ELB and we have said all that there is. Tags are asked for until
+    it was seen to be ours: an ARN is never given twice.
     """
     facts = environment.facts.get("load_balancer", {})
     if facts.get("waitsForCertificate") == _running(environment) != "" and not _certificate(environment):
         return Observed(kept=facts)
+    if "made" in facts:
+        return Observed(_made(facts["made"]), operation=_running(environment))
     name = naming.load_balancer(world.site.prefix, environment.name, environment.uid)
     described = world.elb.load_balancer(name)
     if described is None:
@@ -400,28 +403,18 @@ def observe(world: World, environment: Environment) -> Observed:
         return Observed(foreign=arn)
     listeners = [_found_listener(world, each) for each in world.elb.listeners(arn)]
     return Observed(
-        Found(
-            arn=arn,
-            dns_name=described["DNSName"],
-            zone_id=described["CanonicalHostedZoneId"],
-            state=described["State"]["Code"],
-            reason=described["State"].get("Reason", ""),
-            scheme=described["Scheme"],
-            security_group_ids=tuple(described.get("SecurityGroups", ())),
-            attributes=world.elb.load_balancer_attributes(arn),
-            listeners={listener.port: listener for listener in listeners},
-        ),
+        _found(described, world.elb.load_balancer_attributes(arn), listeners),
         operation=_running(environment),
         failed=facts.get("failed", ""),
         retrying=environment.operation is not None and environment.operation.kind is OperationKind.RETRY,
     )
 
 
-def apply(world: World, environment: Environment, change: Change) -> None:  # noqa: ARG001 - the components' signature
-    """One act on the load balancer, a listener or a rule."""
+def apply(world: World, environment: Environment, change: Change) -> Mapping[str, Any] | None:  # noqa: ARG001 - the components' signature
+    """One act on the load balancer, a listener or a rule; answers what was made, for the look right after."""
     match change:
         case CreateLoadBalancer():
-            _create(world, change.desired)
+            return _create(world, change.desired)
         case SetAttributes():
             _set_attributes(world, change.arn, change.attributes)
         case SetSecurityGroup():
@@ -436,6 +429,7 @@ def apply(world: World, environment: Environment, change: Change) -> None:  # no
             world.elb.find("delete_load_balancer", LoadBalancerArn=change.arn)
         case _:
             raise TypeError(f"not a change of the load balancer: {change!r}")
+    return None
 
 
 def learned(observed: Observed) -> Mapping[str, Any]:
@@ -468,8 +462,9 @@ def _certificate(environment: Environment) -> str:
     return str(environment.facts.get("certificate", {}).get("arn", ""))
 
 
-def _create(world: World, desired: Desired) -> None:
-    arn = world.elb.create_load_balancer(
+def _create(world: World, desired: Desired) -> Mapping[str, Any] | None:
+    """The load balancer with its settings and first listener; None where one of that name was there after all."""
+    described, new = world.elb.create_load_balancer(
         desired.name,
         dict(desired.tags),
         Scheme=desired.scheme,
@@ -478,17 +473,44 @@ def _create(world: World, desired: Desired) -> None:
         Type="application",
         IpAddressType="ipv4",
     )
+    arn = described["LoadBalancerArn"]
     _set_attributes(world, arn, desired.attributes)
     # At once, so that one look sees both; where this is cut short, the next look finds what lacks.
-    _put_listener(world, PutListener(Action.CREATE, "", "", load_balancer_arn=arn, port=80, tags=desired.tags))
+    plain = PutListener(Action.CREATE, "", "", load_balancer_arn=arn, port=80, tags=desired.tags)
+    listener = _put_listener(world, plain)
+    if not new or not listener:
+        return None
+    return {"made": {"described": described, "attributes": desired.attributes, "listener": listener}}
 
 
-def _put_listener(world: World, change: PutListener) -> None:
+def _made(told: Mapping[str, Any]) -> Found:
+    """What `_create` told, as a look would see it."""
+    request = {"ListenerArn": told["listener"], "Port": 80, "DefaultActions": [_TO_HTTPS]}
+    return _found(told["described"], told["attributes"], [_listener_of(request, ())])
+
+
+def _found(described: Mapping[str, Any], attributes: Mapping[str, str], listeners: Sequence[Listener]) -> Found:
+    return Found(
+        arn=described["LoadBalancerArn"],
+        dns_name=described["DNSName"],
+        zone_id=described["CanonicalHostedZoneId"],
+        state=described["State"]["Code"],
+        reason=described["State"].get("Reason", ""),
+        scheme=described["Scheme"],
+        security_group_ids=tuple(described.get("SecurityGroups", ())),
+        attributes=attributes,
+        listeners={listener.port: listener for listener in listeners},
+    )
+
+
+def _put_listener(world: World, change: PutListener) -> str:
+    """The listener's ARN; "" where one was made meanwhile."""
     arn = world.elb.put_listener(
         change.load_balancer_arn, change.listener_arn, _listener_request(change), dict(change.tags)
     )
     for rule in change.rules if arn else ():
         _put_rule(world, arn, rule, change.tags)
+    return arn
 
 
 def _put_rule(world: World, listener_arn: str, rule: Rule, tags: Mapping[str, str], rule_arn: str = "") -> None:
@@ -522,13 +544,17 @@ def _rule_request(rule: Rule) -> dict[str, Any]:
 
 def _found_listener(world: World, listener: Mapping[str, Any]) -> Listener:
     secure = int(listener["Port"]) == 443
+    return _listener_of(listener, world.elb.rules(listener["ListenerArn"]) if secure else ())
+
+
+def _listener_of(listener: Mapping[str, Any], rules: Iterable[Mapping[str, Any]]) -> Listener:
     return Listener(
         arn=listener["ListenerArn"],
         port=int(listener["Port"]),
         certificate_arns=tuple(each["CertificateArn"] for each in listener.get("Certificates", ())),
         policy=listener.get("SslPolicy", ""),
         action=listener["DefaultActions"][0]["Type"] if listener.get("DefaultActions") else "",
-        rules=tuple(_found_rule(rule) for rule in world.elb.rules(listener["ListenerArn"])) if secure else (),
+        rules=tuple(_found_rule(rule) for rule in rules),
     )
 
 
