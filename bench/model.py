@@ -80,6 +80,7 @@ class _Create:
     def __init__(self, durations: Mapping[str, float], handlers: Mapping[str, float], paces: Paces) -> None:
         self._durations, self._handlers, self._paces = durations, handlers, paces
         self._came = Run()
+        self._opened = 0.0  # when the record says that 443 listens
 
     def run(self) -> Run:
         took, own, came = self._durations, self._own, self._came
@@ -152,6 +153,7 @@ class _Create:
             return min(waits, default=None)
 
         ended = self._loop("certificate", start, look, own)
+        self._opened = listens
         return max(listens, active), ended + self._own("alarms")
 
     def _cluster(self, start: float) -> float:
@@ -222,7 +224,7 @@ class _Create:
 
         def health(at: float, waited: int) -> int | None:
             nonlocal healthy
-            self._came.calls += 1
+            self._came.calls += at >= self._opened
             # A new listener has targets probed; settled ones are when somebody asks. Another probe lets them in.
             if not healthy and at >= listener:
                 healthy = (listener if listener > max(available, attached) else at) + _PROBE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from springboard.components import targets
 from springboard.components.contract import ABSENT, Ready, Waiting
 from springboard.components.targets import Health, Observed, Targets
-from tests.unit.components.records import SITE, environment
+from springboard.record import Condition, OperationKind
+from tests.unit.components.records import NOW, SITE, environment, under
 
 
 def arn(name: str) -> str:
@@ -130,3 +132,37 @@ def test_it_is_done_when_what_was_let_go_is_detached() -> None:
     verdict = targets.condition(DESIRED, seen({OURS: "Added", FORMER: "Removing"}))
     assert verdict == Waiting("targets", "sb-shop-zzzzzzzz: being detached", after=15)
     assert isinstance(targets.condition(DESIRED, seen({OURS: "Added", THEIRS: "Removing"})), Ready)
+
+
+@pytest.mark.parametrize(
+    ("waits", "operation", "asked"),
+    [("", "op", True), ("op", "op", False), ("earlier", "op", True)],
+    ids=["open", "closed", "closed when another operation looked"],
+)
+def test_while_443_is_closed_no_target_is_asked_after(waits: str, operation: str, *, asked: bool) -> None:
+    """Its component has seen in this operation that nothing but port 80 listens: ELB probes no target."""
+    record = under(environment(), OperationKind.CREATE)
+    assert record.operation is not None
+    record = replace(record, operation=replace(record.operation, id=operation))
+    ready = {"WorkloadReady": Condition("WorkloadReady", "True", "AsDesired", "", NOW, record.generation)}
+    record = replace(record, conditions=ready)
+    known: dict[str, dict[str, Any]] = {
+        "node_groups": {"groups": [{"name": "workers", "autoScalingGroups": ["asg"]}]},
+        "target_groups": {"groups": {NAME: OURS}},
+        "targets": {"operation": operation, "attached": {"asg": {OURS: "Added"}}},
+        "load_balancer": {"arn": "arn:lb", "waitsForCertificate": waits},
+    }
+    for name, facts in known.items():
+        record = record.with_facts(name, facts)
+    calls: list[str] = []
+
+    def health(arn: str) -> list[dict[str, Any]]:
+        calls.append(arn)
+        return [{"TargetHealth": {"State": "unused", "Reason": "Target.NotInUse"}}]
+
+    elb = SimpleNamespace(target_health=health)
+    observed = targets.observe(SimpleNamespace(site=SITE, elb=elb), record)  # type: ignore[arg-type]  # all it asks
+    assert bool(calls) is asked
+    verdict = targets.condition(DESIRED, observed)
+    assert isinstance(verdict, Waiting)
+    assert (verdict.on, verdict.after) == ("load_balancer", targets.LISTENER_POLL)

@@ -69,6 +69,7 @@ class Observed(Observation):
     replaced: bool = False  # node groups are still being changed: others may come
     operation: str = ""  # the running one
     early: bool = False  # the record says that no rollout is complete: no target can be healthy
+    closed: bool = False  # the record says that nothing but port 80 listens: no target is probed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +129,8 @@ def condition(desired: Targets | Absent, observed: Observed) -> Verdict:
 def observe(world: World, environment: Environment) -> Observed:
     """One call per Auto Scaling group; one per target group, for health, once all is attached.
 
-    While the applications roll out, attached groups are not asked again: no target can be healthy yet.
+    While the applications roll out, or the load balancer waits for its certificate, attached groups are not asked
+    again: no target can be healthy yet.
     """
     beginning = naming.thirty_two(world.site.prefix, environment.name, environment.uid, "")[:-8]
     removing = environment.operation is not None and environment.operation.kind is OperationKind.DELETE
@@ -143,10 +145,11 @@ def observe(world: World, environment: Environment) -> Observed:
     if isinstance(arns, Waiting):
         return replace(observed, waiting=arns)
     known = _known_attached(environment, groups)
-    observed = replace(observed, arns=arns, attached=known or _attached(world, groups), early=_early(environment))
+    observed = replace(observed, arns=arns, attached=known or _attached(world, groups))
+    observed = replace(observed, early=_early(environment), closed=_closed(environment))
     if set(observed.attached) != set(groups):
         return replace(observed, waiting=Waiting("node_groups", "an Auto Scaling group is not there any more"))
-    if observed.early or changes(want, observed):
+    if observed.early or observed.closed or changes(want, observed):
         return observed
     return replace(observed, health={name: _health(world.elb.target_health(arn)) for name, arn in arns.items()})
 
@@ -236,6 +239,8 @@ def _served(desired: Targets, observed: Observed) -> Waiting | None:
     if observed.early:
         poll = NODES_POLL if observed.replaced else PODS_POLL
         return Waiting("workload", "no application is rolled out yet", after=poll)
+    if observed.closed:
+        return Waiting("load_balancer", "443 is opened once the certificate is issued", after=LISTENER_POLL)
     for app, name in sorted(desired.target_groups.items()):
         verdict = _healthy(app, observed.health.get(name))
         if isinstance(verdict, Waiting):
@@ -335,6 +340,12 @@ def _running(environment: Environment) -> str:
 def _early(environment: Environment) -> bool:
     """Whether this operation's rollouts are not complete yet, as the component of the workload saw them last."""
     return bool(_running(environment)) and not environment.holds("WorkloadReady")
+
+
+def _closed(environment: Environment) -> bool:
+    """Whether this operation's load balancer has no listener for the targets, as its component saw last."""
+    facts = environment.facts.get("load_balancer", {})
+    return bool(_running(environment)) and facts.get("waitsForCertificate") == _running(environment)
 
 
 def _known_attached(environment: Environment, groups: Sequence[str]) -> dict[str, dict[str, str]]:
