@@ -815,6 +815,41 @@ def test_only_our_own_roles_are_passed(account: Account) -> None:
             assert allowed or f" on resource: {arn} because" in told
 
 
+# All that roles of the stack may do with IAM: none makes a role, or changes what one may do or who assumes it. So a
+# stolen session has no way to a role with more rights than those that may be passed, and no boundary is needed for it.
+OF_IAM = {"PassRole", "GetRole", "ListAttachedRolePolicies", "CreateServiceLinkedRole"}
+
+
+def test_no_role_of_the_stack_makes_a_role_or_changes_one(account: Account) -> None:
+    granted = {each.action for each in grants.granted(source.template(), source.network())}
+    assert {action.partition(":")[2] for action in granted if action.startswith("iam:")} == OF_IAM
+    iam = account.client("iam")
+    everything = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
+    boundary = iam.create_policy(PolicyName=account.name(SOMEBODY), PolicyDocument=everything)["Policy"]["Arn"]
+    profile = iam.create_instance_profile(InstanceProfileName=account.name(SOMEBODY))["InstanceProfile"]
+    for role, name in account.roles.items():
+        mine = {"RoleName": name}
+        calls: tuple[tuple[str, dict[str, Any]], ...] = (
+            ("create_role", {"RoleName": account.name(OURS), "AssumeRolePolicyDocument": TRUST}),
+            ("create_role", {"RoleName": "own", "Path": "/springboard-apps/", "AssumeRolePolicyDocument": TRUST}),
+            ("put_role_policy", {**mine, "PolicyName": "more", "PolicyDocument": everything}),
+            ("attach_role_policy", {**mine, "PolicyArn": boundary}),
+            ("update_assume_role_policy", {**mine, "PolicyDocument": TRUST}),
+            ("put_role_permissions_boundary", {**mine, "PermissionsBoundary": boundary}),
+            ("delete_role_permissions_boundary", mine),
+            ("create_policy_version", {"PolicyArn": boundary, "PolicyDocument": everything, "SetAsDefault": True}),
+            ("add_role_to_instance_profile", {"InstanceProfileName": profile["InstanceProfileName"], **mine}),
+            ("create_service_linked_role", {"AWSServiceName": "ecs.amazonaws.com"}),
+            ("create_user", {"UserName": account.name(OURS)}),
+            ("create_access_key", {"UserName": "developer"}),
+        )
+        session = account.acting(role, "iam")
+        for call, parameters in calls:
+            action = f"iam:{''.join(word.capitalize() for word in call.split('_'))}"
+            told = refusal(getattr(session, call), parameters)
+            assert f"not authorized to perform: {action} on resource: " in told, (role, call, told)
+
+
 def test_no_role_of_a_function_touches_roles_tables_queues_or_machines_that_it_does_not_own(account: Account) -> None:
     """Nobody's, not the stack's own either: what makes these is the deployer."""
     iam, table, queue = account.client("iam"), account.client("dynamodb"), account.client("sqs")
