@@ -1,15 +1,20 @@
-"""Functions that die around their mutating calls, as processes that really end: a sample of the kill sweep (F4)."""
+"""Functions that die around their mutating calls, as processes that really end: a sample of the kill sweep (F4).
+
+Around calls of AWS, and the workload's around those of Kubernetes.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import random
+import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any, override
 
 import pytest
 
+from tests.flows.conftest import SPEED
 from tests.steps.flow import invariants, kills, stack
 from tests.steps.flow.inventory import inventory
 from tests.steps.flow.springboard import OWN, Reply, Springboard, document
@@ -144,5 +149,57 @@ def test_f4_a_life_in_real_workers_that_are_killed(laptop: Laptop, case: int) ->
     exits = [exit_errors(operations, arn) for arn in made(person, uid)]
     assert len(exits) == 2
     assert all(count >= DEEPEST // 2 for count in exits), exits  # the others were the API's, the outbox's, the sweep's
+    person.admin("POST", "clock", {"advance": 900})  # network interfaces of a load balancer linger
+    invariants.nothing_left(person, name, before)
+
+
+def arm_kubernetes(person: Person, name: str, **fault: object) -> bool:
+    """Let the process that asks a cluster's API end around one of its calls; False while there is no such API."""
+    try:
+        person.admin("POST", f"kubernetes/{stack.STACK}-{name}", {"kind": "Api", **fault})
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code != 404:
+                raise
+        return False
+    return True
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Ask until it is so; each question takes milliseconds."""
+    assert any(holds() for _ in range(10_000))
+
+
+@pytest.mark.parametrize("laptop", ["embedded"], indirect=True)
+def test_f4_the_workloads_process_is_killed_around_calls_to_kubernetes(laptop: Laptop) -> None:
+    """Once in a create and once in its delete; SPRINGBOARD_SEED chooses other calls."""
+    chance = random.Random(SEED)  # noqa: S311 - a sample, not a secret
+    moment, other = chance.sample(["KillBefore", "KillAfter"], 2)
+    number = chance.randrange(DEEPEST)
+    print(f"SPRINGBOARD_SEED={SEED}: {moment} of PATCH {number}, {other} of DELETE 0")  # noqa: T201 - shown where it fails
+    person, name = Person(laptop), "killed-inside"
+    before = inventory(person.client)
+
+    person.admin("POST", "clock", {"speed": 1})  # the API is there ten seconds before anybody asks it
+    try:
+        assert person.send(document(name)).status == 202
+        person.wait(name, "condition=TargetGroupsReady")
+        eks = person.client("eks")
+        until(lambda: f"{stack.STACK}-{name}" in eks.list_clusters()["clusters"])
+        person.admin("POST", "clock", {"advance": 600})
+        until(lambda: arm_kubernetes(person, name, match="PATCH *", reason=moment, skip=number))
+    finally:
+        person.admin("POST", "clock", {"speed": SPEED})
+    person.wait(name, "condition=Ready")
+    uid = person.get(name).uid
+    operations = person.client("stepfunctions")
+    assert [exit_errors(operations, arn) for arn in made(person, uid)] == [1]
+    invariants.check(person, name)
+    invariants.unchanged(person, document(name))
+
+    assert arm_kubernetes(person, name, match="DELETE *", reason=other)
+    assert person.call("DELETE", f"/environments/{name}").status == 202
+    person.wait(name, "delete")
+    assert [exit_errors(operations, arn) for arn in made(person, uid)] == [1, 1]
     person.admin("POST", "clock", {"advance": 900})  # network interfaces of a load balancer linger
     invariants.nothing_left(person, name, before)

@@ -149,7 +149,8 @@ class ControlPlane(Protocol):
         reference, a Pod by namespace/name. {"kind": "Api", "match": "PATCH /apis/apps/v1/*", "reason":
         "ServiceUnavailable", "times": 3} fails requests by method and path: Unreachable, Unauthorized, Forbidden,
         Conflict, TooManyRequests, InternalError, ServiceUnavailable or Timeout, until ended where there is no
-        `times`; the embedded lane alone has it. ValueError for a kind or reason not known.
+        `times`, after `skip` of them; KillBefore and KillAfter end the function's process that asks, once, before or
+        after the request is served. The embedded lane alone has it. ValueError for a kind or reason not known.
         """
 
     def stop(self) -> None:
@@ -168,10 +169,12 @@ class Lane(Protocol):
         allow: AccessPolicies,
         pod_start: Callable[[], float],
         service_cidr: str = "172.20.0.0/16",
+        kill: Callable[[str], None] | None = None,
     ) -> ControlPlane:
         """A new control plane for cluster `name`, serving `version` ("1.35") when this returns.
 
-        `pod_start` draws the virtual seconds from a pod's binding to its readiness.
+        `pod_start` draws the virtual seconds from a pod's binding to its readiness; `kill` ends the process that has
+        an access key, for faults of the API that say so.
         """
 
     def close(self) -> None:

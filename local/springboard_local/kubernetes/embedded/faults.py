@@ -18,6 +18,8 @@ PULL_REASONS = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName"
 CRASH_REASONS = frozenset({"CrashLoopBackOff", "OOMKilled", "Error"})
 UNREADY_REASONS = frozenset({"NotReady", "Unready"})
 UNREACHABLE = "Unreachable"  # the connection ends without an answer
+KILL_BEFORE, KILL_AFTER = "KillBefore", "KillAfter"  # so does the process that asks, before or after it is served
+KILLS = frozenset({KILL_BEFORE, KILL_AFTER})
 _CONTAINER_REASONS = PULL_REASONS | CRASH_REASONS | UNREADY_REASONS
 # HTTP status and text by the reason of a Status, as apimachinery's errors have them.
 _STATUSES = {
@@ -38,7 +40,7 @@ _REASONS = {
     "Image": _CONTAINER_REASONS,
     "Pod": _CONTAINER_REASONS | {"Unschedulable"},
     "Node": frozenset({"NotReady"}),
-    "Api": frozenset({UNREACHABLE, "Unauthorized", *_STATUSES}),
+    "Api": frozenset({UNREACHABLE, "Unauthorized", *KILLS, *_STATUSES}),
 }
 
 
@@ -52,6 +54,7 @@ class Fault:
     message: str = ""
     log: str = ""
     times: int | None = None  # how often a fault of the API strikes yet; None: until it is ended
+    skip: int = 0  # how many requests a fault of the API lets pass yet
 
     @property
     def answer(self) -> ApiError:
@@ -77,10 +80,13 @@ class Faults:
             raise ValueError(f"unknown kind {kind!r}: one of {', '.join(sorted(_REASONS))}")
         if reason and reason not in _REASONS[kind]:
             raise ValueError(f"unknown reason {reason!r} for {kind}: one of {', '.join(sorted(_REASONS[kind]))}")
-        times = condition.get("times")
+        times, skip = condition.get("times", 1 if reason in KILLS else None), condition.get("skip", 0)
         if times is not None and (kind != "Api" or type(times) is not int or times < 1):
             raise ValueError(f"times is a number from 1, of a fault of the Api alone, not {times!r}")
-        fault = Fault(kind, match, reason, str(condition.get("message", "")), str(condition.get("log", "")), times)
+        if type(skip) is not int or skip < 0 or (skip and kind != "Api"):
+            raise ValueError(f"skip is a number from 0, of a fault of the Api alone, not {skip!r}")
+        told = str(condition.get("message", "")), str(condition.get("log", ""))
+        fault = Fault(kind, match, reason, *told, times, skip)
         self._faults.pop((kind, match), None)
         if reason:
             self._faults[kind, match] = fault
@@ -101,8 +107,13 @@ class Faults:
     def of_request(self, method: str, path: str) -> Fault | None:
         """What a request meets instead of an answer; counts it."""
         fault = self._find("Api", f"{method} {path}")
-        if fault is not None and fault.times is not None:
-            key = (fault.kind, fault.match)
+        if fault is None:
+            return None
+        key = (fault.kind, fault.match)
+        if fault.skip:
+            self._faults[key] = replace(fault, skip=fault.skip - 1)
+            return None
+        if fault.times is not None:
             if fault.times == 1:
                 del self._faults[key]
             else:

@@ -120,6 +120,7 @@ class EmbeddedControlPlane(ControlPlane):
         allow: AccessPolicies,
         pod_start: Callable[[], float],
         service_cidr: str,
+        kill: Callable[[str], None] | None,
     ) -> None:
         self._loop = loop
         self._identity = create_identity(["127.0.0.1", "localhost", "kubernetes.default.svc"])
@@ -135,9 +136,9 @@ class EmbeddedControlPlane(ControlPlane):
         self._ready: dict[str, tuple[bool, str]] = {}
         self._stopped = False
         self._server: ApiServer
-        self._port: int = loop.wait(self._start(access, admission.first_address))
+        self._port: int = loop.wait(self._start(access, admission.first_address, kill))
 
-    async def _start(self, access: Access, service_address: str) -> int:
+    async def _start(self, access: Access, service_address: str, kill: Callable[[str], None] | None) -> int:
         for controller in (
             Namespaces(self._context, self._identity.authority),
             Nodes(self._context),
@@ -154,7 +155,7 @@ class EmbeddedControlPlane(ControlPlane):
             GarbageCollector(self._context),
         ):
             self._manager.add(controller)
-        self._server = ApiServer(self._registry, access, self._kubelets, self._faults)
+        self._server = ApiServer(self._registry, access, self._kubelets, self._faults, kill)
         port = await self._server.start(self._identity.server_context())
         bootstrap.fill(self._context, service_address, port)
         return port
@@ -393,6 +394,7 @@ class EmbeddedLane(Lane):
         allow: AccessPolicies,
         pod_start: Callable[[], float],
         service_cidr: str = "172.20.0.0/16",
+        kill: Callable[[str], None] | None = None,
     ) -> EmbeddedControlPlane:
         """A new control plane, serving when this returns."""
         del name  # it lives in this process: nothing is named after the cluster
@@ -409,6 +411,7 @@ class EmbeddedLane(Lane):
                 allow=allow,
                 pod_start=pod_start,
                 service_cidr=service_cidr,
+                kill=kill,
             )
             # One that was stopped has a whole cluster's objects and their history to let go of.
             self._planes = [each for each in self._planes if not each.stopped] + [plane]

@@ -27,7 +27,7 @@ from springboard_local.kubernetes.embedded.errors import (
     unparsed_number,
     unsupported_media_type,
 )
-from springboard_local.kubernetes.embedded.faults import UNREACHABLE
+from springboard_local.kubernetes.embedded.faults import KILL_AFTER, KILLS, UNREACHABLE
 from springboard_local.kubernetes.embedded.objects import (
     ENDPOINTS,
     PODS,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from springboard_local.kubernetes.embedded.access import Access
     from springboard_local.kubernetes.embedded.controllers.kubelet import Kubelets
-    from springboard_local.kubernetes.embedded.faults import Faults
+    from springboard_local.kubernetes.embedded.faults import Fault, Faults
     from springboard_local.kubernetes.embedded.registry import Registry
     from springboard_local.kubernetes.embedded.store import Change
 
@@ -136,11 +136,20 @@ class Call:
 class ApiServer:
     """Serves a registry over HTTPS."""
 
-    def __init__(self, registry: Registry, access: Access, kubelets: Kubelets, faults: Faults) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        access: Access,
+        kubelets: Kubelets,
+        faults: Faults,
+        kill: Callable[[str], None] | None = None,
+    ) -> None:
+        """`kill` ends the process that has an access key, for faults that say so."""
         self._registry = registry
         self._store = registry.store
         self._access = access
         self._faults = faults
+        self._kill = kill
         self._logs = ContainerLogs(kubelets)
         self._documents: dict[tuple[str, str], bytes] = {}
         self._closing = asyncio.Event()
@@ -181,7 +190,9 @@ class ApiServer:
         if request.transport is not None:
             self._transports.add(request.transport)
         try:
-            self._fail_by_choice(request)
+            fault = self._faults.of_request(request.method, request.path)
+            if fault is not None:
+                await self._fail_by_choice(request, fault)
             return await self._route(request)
         except ApiError as error:
             response = _json(error.status, error.code)
@@ -193,15 +204,22 @@ class ApiServer:
             log.exception("%s %s failed", request.method, request.path)
             return _json(internal_error(repr(error)).status, 500)
 
-    def _fail_by_choice(self, request: web.BaseRequest) -> None:
-        fault = self._faults.of_request(request.method, request.path)
-        if fault is None:
-            return
-        if fault.reason == UNREACHABLE:
-            if request.transport is not None:
-                request.transport.abort()
-            raise asyncio.CancelledError  # nobody is left to be answered
-        raise fault.answer
+    async def _fail_by_choice(self, request: web.BaseRequest, fault: Fault) -> None:
+        if fault.reason in KILLS:
+            if fault.reason == KILL_AFTER:
+                await self._route(request)
+            await self._end_caller(request)
+        elif fault.reason != UNREACHABLE:
+            raise fault.answer
+        if request.transport is not None:
+            request.transport.abort()
+        raise asyncio.CancelledError  # nobody is left to be answered
+
+    async def _end_caller(self, request: web.BaseRequest) -> None:
+        user = await self._user(request)
+        if self._kill is not None:
+            for access_key in user.extra.get("accessKeyId", ()):
+                self._kill(access_key)
 
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path.rstrip("/")

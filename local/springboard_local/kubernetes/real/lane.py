@@ -354,8 +354,10 @@ class RealLane(Lane):
         allow: AccessPolicies,
         pod_start: Callable[[], float],
         service_cidr: str = "172.20.0.0/16",
+        kill: Callable[[str], None] | None = None,
     ) -> RealControlPlane:
         """A new control plane, serving when this returns; several may start at once."""
+        del kill  # the genuine API server has no faults
         with self._lock:
             if self._base is None:
                 self._base = _Base(self._tools, self._clock, self._folder)

@@ -239,6 +239,12 @@ def _begin(eks: Eks, cluster: Cluster) -> None:
         eks.aside(lambda: _start_plane(eks, cluster, arrive))
 
 
+def _end_worker(access_key: str) -> None:
+    from springboard_local.services import lambda_  # noqa: PLC0415 - Lambda is needed where a fault ends a worker alone
+
+    lambda_.end_worker(access_key)
+
+
 def _start_plane(eks: Eks, cluster: Cluster, arrive: Callable[[], None]) -> None:
     """Boot the control plane while the virtual time of the creation runs."""
     try:
@@ -249,6 +255,7 @@ def _start_plane(eks: Eks, cluster: Cluster, arrive: Callable[[], None]) -> None
             allow=access.policies(eks, cluster),
             pod_start=lambda: eks.draw("kubernetes:PodStart") + eks.draw("kubernetes:SpringBoot"),
             service_cidr=cluster.fields["kubernetesNetworkConfig"]["serviceIpv4Cidr"],
+            kill=_end_worker,
         )
     except Exception as err:
         with eks.lock:

@@ -28,6 +28,7 @@ __all__ = [
     "Throttled",
     "WorkerKilled",
     "close",
+    "end_worker",
     "install",
     "invoke",
     "invoke_async",
@@ -79,10 +80,15 @@ def worker_of(access_key: str) -> Runner | None:
     return control_plane.runtime.worker_of(access_key) if control_plane.runtime else None
 
 
-def _kill(call: Call) -> None:
-    worker = worker_of(call.access_key)
+def end_worker(access_key: str) -> None:
+    """Kill the worker that is busy with these credentials, if there is one."""
+    worker = worker_of(access_key)
     if worker:
         worker.kill()
+
+
+def _kill(call: Call) -> None:
+    end_worker(call.access_key)
 
 
 def _invoked_by_moto(self: Any, body: Any, _headers: Any, response_headers: Any) -> bytes:
