@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from springboard_local.services.iam import Decision
     from tests.template.grants import Grant
 
+TEMPLATES = (source.template(), source.network())
+
 
 def number() -> int:
     """Of the last decision so far."""
@@ -53,7 +55,7 @@ def findings(
 ) -> Iterator[str]:
     """Of `wanted`, what was not asked for, or would have been allowed without; and what no template grants."""
     asked = list(of_stack(decisions))
-    known = {(grant.role, grant.action) for grant in grants.granted(source.template())}
+    known = {(grant.role, grant.action) for grant in grants.granted(*TEMPLATES)}
     for role, action in sorted({(role, each.action) for role, each in asked} - known):
         yield f"{role} was allowed {action}, which the template does not grant"
     for grant in wanted:
@@ -65,12 +67,15 @@ def findings(
 
 
 def of_stack(decisions: Iterable[Decision]) -> Iterator[tuple[str, Decision]]:
-    """The decisions on roles of the stack, each with its logical id: springboard-ApiFunctionRole-1A2B3C4D5E6F."""
-    roles = source.resources("AWS::IAM::Role")
+    """The decisions on roles of the stack, each with its logical id.
+
+    springboard-ApiFunctionRole-1A2B3C4D5E6F; of the nested stack, springboard-Network-1A2B3C4D5E6F-FlowLogRole-….
+    """
+    roles = {name for template in TEMPLATES for name in source.resources("AWS::IAM::Role", template)}
     for decision in decisions:
-        prefix, _, rest = decision.role.partition("-")
-        logical = rest.partition("-")[0]
-        if prefix == stack.STACK and logical in roles:
+        prefix, *parts = decision.role.split("-")
+        logical = next((part for part in parts if part in roles), "")
+        if prefix == stack.STACK and logical:
             yield logical, decision
 
 

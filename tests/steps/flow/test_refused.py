@@ -21,7 +21,7 @@ from tests.template import grants, source
 from tests.template.grants import Condition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tests.steps.flow.springboard import Springboard
 
@@ -63,13 +63,18 @@ class Account:
 
     def __init__(self, springboard: Springboard) -> None:
         self.springboard = springboard
-        self.roles = {
-            each["LogicalResourceId"]: each["PhysicalResourceId"]
-            for each in self.client("cloudformation").describe_stack_resources(StackName=stack.STACK)["StackResources"]
-            if each["ResourceType"] == "AWS::IAM::Role"
-        }
+        self.roles = dict(self._roles(stack.STACK))
         self._numbers = itertools.count(1)
         self._clusters: dict[Whose, str] = {}
+
+    def _roles(self, name: str) -> Iterator[tuple[str, str]]:
+        """Logical and own names of a stack's roles, and of those of stacks in it."""
+        found = self.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
+        for each in found:
+            if each["ResourceType"] == "AWS::IAM::Role":
+                yield each["LogicalResourceId"], each["PhysicalResourceId"]
+            if each["ResourceType"] == "AWS::CloudFormation::Stack":
+                yield from self._roles(each["PhysicalResourceId"])
 
     def client(self, service: str) -> Any:
         return self.springboard.client(service)
@@ -196,13 +201,22 @@ class Account:
             eks = self.client("eks")
             eks.create_cluster(
                 name=name,
-                roleArn=f"arn:aws:iam::{ACCOUNT}:role/{self.roles['ClusterRole']}",
+                roleArn=self.role_of_clusters(whose),
                 resourcesVpcConfig={"subnetIds": self.subnets()},
                 accessConfig={"authenticationMode": "API"},
                 tags=whose.tags,
             )
             self.springboard.until(lambda: eks.describe_cluster(name=name)["cluster"]["status"] == "ACTIVE")
         return self._clusters[whose]
+
+    def role_of_clusters(self, whose: Whose) -> str:
+        """The stack's, which EKS assumes for names like the stack's alone; of others, one of their own. Its ARN."""
+        if whose.prefix == OURS.prefix:
+            return self.arn("ClusterRole")
+        made = self.client("iam").create_role(
+            RoleName=self.name(whose), AssumeRolePolicyDocument=TRUST.replace("ec2.amazonaws", "eks.amazonaws")
+        )
+        return str(made["Role"]["Arn"])
 
     def node_group(self, whose: Whose) -> dict[str, str]:
         made = {"clusterName": self.cluster(whose), "nodegroupName": self.name(whose)}
@@ -778,9 +792,12 @@ def test_no_condition_is_without_a_story_and_no_story_without_a_condition() -> N
     stories: tuple[Case | Asked, ...] = (*CASES, *ASKED)
     told = {each for story in stories for each in story.holds}
     told |= {each for role in TRUST_IN for each in trust_conditions(role)}
-    assert sorted(set(source.resources("AWS::IAM::Role")) - set(TRUST_IN)) == []
+    templates = (source.template(), source.network())
+    assert (
+        sorted({role for each in templates for role in source.resources("AWS::IAM::Role", each)} - set(TRUST_IN)) == []
+    )
     told |= {Condition(role, "route53:ChangeResourceRecordSets", key) for role, _, _, keys in RECORDS for key in keys}
-    written = grants.conditions(source.template())
+    written = grants.conditions(*templates)
     assert sorted(set(written) - told) == []
     assert sorted(told - set(written)) == []
 
@@ -942,6 +959,7 @@ TRUST_IN: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "NodeRole": ("ec2", {}),
     "CniRole": ("pods.eks", POD),
     "ScheduleRole": ("scheduler", THIS_ACCOUNT),
+    "FlowLogRole": ("vpc-flow-logs", THIS_ACCOUNT),
     **{role: ("lambda", {}) for role in FUNCTIONS},
     **dict.fromkeys(("ProvisionMachineRole", "TeardownMachineRole"), ("states", THIS_ACCOUNT)),
 }
