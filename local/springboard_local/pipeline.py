@@ -17,6 +17,7 @@ import time
 from collections import OrderedDict, deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from urllib.parse import parse_qs
@@ -168,6 +169,9 @@ KINDS = ("throttle", "error", "reset", "kill-after", "kill-before", "stale")
 # Ends the Lambda worker that made the call; set by services/lambda_.py. The connection is reset in any case.
 kill: Callable[[Call], None] | None = None
 
+# How the names of operations begin that make something of its own.
+_CREATING = ("Allocate", "Create", "Import", "Request", "Run")
+
 _handlers: dict[tuple[str, str], Handler] = {}
 
 
@@ -198,6 +202,7 @@ class Rule(Fault):
     principal: str = "*"
     mutating: bool | None = None  # True: mutating calls alone; False: reads alone
     status: int = 0  # of an error; `code` and `message` too, "" for the protocol's own
+    lag: float = 0  # of a stale read, seconds: what happened longer ago is known; 0: nothing bounds it
 
     def __post_init__(self) -> None:
         """Raise ValueError for what no call could ever match, or no service could answer."""
@@ -208,6 +213,8 @@ class Rule(Fault):
             raise ValueError(f"status is between 400 and 599, not {self.status}")
         if (self.code or self.message or self.status) and self.kind != "error":
             raise ValueError(f"code, message and status are an error's; {self.kind} has the service's own")
+        if self.lag < 0 or (self.lag and self.kind != "stale"):
+            raise ValueError(f"lag is the seconds, 0 or more, by which a stale read lags behind; not {self.lag}")
         _check_names(self.service, self.operation)
 
     def strikes(self, call: Call) -> bool:
@@ -249,19 +256,19 @@ class _Reads:
 
     def __init__(self, limit: int = 2_000) -> None:
         self._limit = limit
-        self._generations: dict[str, int] = {}
+        self._changes: dict[str, list[datetime]] = {}  # of each service; an answer's generation is how many there were
         self._answers: OrderedDict[str, list[tuple[int, Response]]] = OrderedDict()
 
     def key(self, call: Call) -> str:
         parameters = json.dumps(call.parameters, sort_keys=True, default=str)
         return f"{call.service} {call.operation} {call.region} {parameters}"
 
-    def saw(self, call: Call, response: Response) -> None:
+    def saw(self, call: Call, response: Response, now: datetime) -> None:
         """Keep an answer; a mutating call makes all earlier answers of its service stale ones."""
         if call.mutating:
-            self._generations[call.service] = self._generations.get(call.service, 0) + 1
+            self._changes.setdefault(call.service, []).append(now)
             return
-        generation = self._generations.get(call.service, 0)
+        generation = len(self._changes.get(call.service, ()))
         kept = self._answers.setdefault(self.key(call), [])
         if kept and kept[-1][0] == generation:
             kept[-1] = (generation, response)
@@ -272,14 +279,17 @@ class _Reads:
         while len(self._answers) > self._limit:
             self._answers.popitem(last=False)
 
-    def before_last_change(self, call: Call) -> Response | None:
-        generation = self._generations.get(call.service, 0)
-        older = [answer for made, answer in self._answers.get(self.key(call), []) if made < generation]
-        return older[-1] if older else None
+    def before_last_change(self, call: Call, since: datetime | None) -> Response | None:
+        """The answer that the last change has made untrue, or None; with `since` only if it was true then."""
+        changes = self._changes.get(call.service, [])
+        for made, answer in reversed(self._answers.get(self.key(call), [])):
+            if made < len(changes):
+                return answer if since is None or changes[made] >= since else None
+        return None
 
     def clear(self) -> None:
         self._answers.clear()
-        self._generations.clear()
+        self._changes.clear()
 
 
 class Pipeline:
@@ -434,8 +444,8 @@ class Pipeline:
                 call.status = response.status
                 call.error = "WorkerKilled"
                 _end_worker(call)
-            case "stale":
-                return self._stale(call, environ)
+            case "stale" if rule:
+                return self._stale(call, environ, rule.lag)
         return self._acted(call, environ)
 
     def _acted(self, call: Call, environ: dict[str, Any]) -> Response:
@@ -444,17 +454,31 @@ class Pipeline:
             watched = any(isinstance(fault, Rule) and fault.kind == "stale" for fault in self._faults)
         if watched:
             with self._lock:
-                self._reads.saw(call, response)
+                self._reads.saw(call, response, self._clock.now())
         return response
 
-    def _stale(self, call: Call, environ: dict[str, Any]) -> Response:
+    def _stale(self, call: Call, environ: dict[str, Any], lag: float) -> Response:
         # The read is made all the same, so that its answer is there to be the stale one later.
         fresh = self._acted(call, environ)
+        since = self._clock.now() - timedelta(seconds=lag) if lag else None
         with self._lock:
-            older = self._reads.before_last_change(call)
+            older = self._reads.before_last_change(call, since)
+            young = since is None or self._created(call, since)
         if older:
             return older
-        return _not_there_yet(call) if fresh.status < 400 else fresh
+        return _not_there_yet(call) if young and fresh.status < 400 else fresh
+
+    def _created(self, read: Call, since: datetime) -> bool:
+        """Whether anything of the kind that is read has been made since. Under the lock."""
+        kind = _kind(read.operation)
+        recent = itertools.takewhile(lambda call: call.time >= iso(since), reversed(self._records))
+        return any(
+            call.service == read.service
+            and call.status < 400
+            and call.operation.startswith(_CREATING)
+            and kind.startswith(_kind(call.operation))
+            for call in recent
+        )
 
     def _answer(self, call: Call, environ: dict[str, Any]) -> Response:
         handler = _handlers.get((call.api, call.operation))
@@ -750,7 +774,7 @@ def _not_there_yet(call: Call) -> Response:
     message = "The resource that you requested does not exist."
     if call.service == "ec2":
         parameter, code = _EC2_MISSING.get(call.operation, ("", ""))
-        return error_response(call, code, message) if call.parameters.get(parameter) else result_response(call, {})
+        return error_response(call, code, message) if call.parameters.get(parameter) else _nothing(call)
     missing = [
         shape
         for shape in _model(call.api, call.operation).error_shapes
@@ -758,10 +782,21 @@ def _not_there_yet(call: Call) -> Response:
     ]
     if not missing or call.operation.startswith("List"):
         return result_response(call, {})
-    subject = re.sub(r"^(Describe|Get|Head|BatchGet)", "", call.operation).rstrip("s")
+    subject = _kind(call.operation).rstrip("s")
     shape = next((each for each in missing if subject in each.name), missing[0])
     error = shape.metadata.get("error", {})
     return error_response(call, error.get("code", shape.name), message, error.get("httpStatusCode", 404))
+
+
+def _nothing(call: Call) -> Response:
+    """An answer with all its lists empty."""
+    members = getattr(_model(call.api, call.operation).output_shape, "members", {})
+    return result_response(call, {name: [] for name, shape in members.items() if shape.type_name == "list"})
+
+
+def _kind(operation: str) -> str:
+    """What an operation is about: SecurityGroups of DescribeSecurityGroups."""
+    return re.sub(r"^(Describe|Get|Head|BatchGet|List|" + "|".join(_CREATING) + ")", "", operation)
 
 
 def _error_code(response: Response) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from springboard.components.reconcile import SHORTEST_WAIT, aimed_look, next_look
 from springboard.components.table import ROWS
+from springboard.flow import outcome
 from tests.template import asl
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 EVENTS = {"Task": 5, "Choice": 2, "Wait": 2, "Parallel": 4, "Succeed": 2, "Fail": 1}
 EVENTS_OF_A_RETRY = 3
 EVENTS_OF_AN_EXECUTION = 2
+
+# The longest wait that is answered where a state waits for what a function says.
+_LONGEST = {"{% $settle %}": outcome.IN_FLIGHT + outcome.KNOWN_AFTER}
 
 ROWS_BY_TITLE = {row.title: row for row in ROWS}
 
@@ -63,7 +67,7 @@ def _loop(wait: asl.State, *, throttled: bool) -> Worst:
     round_ = list(cycle(wait))
     tasks = [state for state in round_ if state.type == "Task"]
     if not tasks:
-        return Worst(0, int(wait.body["Seconds"]))
+        return Worst(0, _LONGEST.get(wait.body["Seconds"]) or int(wait.body["Seconds"]))
     patience = max(_patience(task) for task in tasks)
     paces = [_row(task).pace for task in tasks if not task.name.startswith("Remove")]
     delays = _delays(tasks[0]) if throttled else []

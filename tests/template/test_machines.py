@@ -9,6 +9,7 @@ import pytest
 
 from springboard import errors
 from springboard.components.table import ROWS
+from springboard.flow import outcome
 from tests.template import asl, history, machine_lint, source
 
 RESOURCES = {"provision": "ProvisionMachine", "teardown": "TeardownMachine"}
@@ -93,7 +94,10 @@ def test_teardown_lets_a_stopped_handler_end() -> None:
     functions = source.resources("AWS::Serverless::Function").values()
     default = source.template()["Globals"]["Function"]["Timeout"]
     longest = max(each["Properties"].get("Timeout", default) for each in functions)
-    assert source.machine("teardown")["States"]["LetInFlightSettle"]["Seconds"] >= longest
+    assert longest <= outcome.IN_FLIGHT
+    states = source.machine("teardown")["States"]
+    assert states["LetInFlightSettle"]["Seconds"] == "{% $settle %}"
+    assert states["BeginOperation"]["Assign"] == {"settle": "{% $states.result.Payload.settle %}"}
 
 
 @pytest.mark.parametrize("name", source.MACHINES)

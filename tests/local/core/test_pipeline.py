@@ -13,6 +13,7 @@ from springboard_local.pipeline import Rule
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from springboard_local.clock import ManualClock
     from springboard_local.cloud import LocalCloud
 
 READS = (
@@ -139,6 +140,27 @@ def test_what_was_just_created_can_be_not_there_yet(cloud: LocalCloud, aws: Any)
     aws("sqs").create_queue(QueueName="q")
     assert "QueueUrls" not in aws("sqs").list_queues()
     assert aws("iam").get_user(UserName="u")["User"]["UserName"] == "u"
+
+
+def test_a_read_that_lags_behind_knows_what_is_older(cloud: LocalCloud, clock: ManualClock, aws: Any) -> None:
+    aws("sqs").create_queue(QueueName="first")
+    clock.advance(301)
+    cloud.pipeline.inject(Rule("sqs", "stale", operation="ListQueues", probability=1, lag=300))
+
+    def listed() -> int:
+        return len(aws("sqs").list_queues().get("QueueUrls", []))
+
+    assert listed() == 1
+    aws("sqs").create_queue(QueueName="second")
+    assert listed() == 1  # as before
+    assert "QueueUrls" not in aws("sqs").list_queues(QueueNamePrefix="s")  # nothing is known of what was just made
+    clock.advance(299)
+    assert listed() == 1
+    clock.advance(2)
+    assert listed() == 2
+    assert len(aws("sqs").list_queues(QueueNamePrefix="s")["QueueUrls"]) == 1
+    with pytest.raises(ValueError, match="lag"):
+        Rule("sqs", "throttle", lag=1)
 
 
 def test_the_same_seed_strikes_the_same_calls(cloud: LocalCloud, aws: Any) -> None:

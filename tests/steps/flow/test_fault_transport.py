@@ -25,6 +25,7 @@ SEED = int(os.environ.get("SPRINGBOARD_SEED", "7"))
 FUNCTIONS = f"*/{stack.STACK}-*"
 # One call in five again is 1.25 times as many; a step that is begun anew looks again at what it has done.
 BOUND = 3
+LAG = 300  # seconds, as outcome.KNOWN_AFTER
 
 
 def changed(name: str) -> dict[str, Any]:
@@ -145,6 +146,59 @@ def test_f6_reads_that_know_nothing_yet_of_what_was_just_made(springboard: Sprin
         springboard.finish(springboard.call("POST", f"/environments/{name}/retry"))
     springboard.clock.advance(900)
     invariants.nothing_left(springboard, name, before)
+
+
+@pytest.mark.parametrize(
+    ("made", "phase"),
+    [
+        # Stopped while the certificate, the control plane, nodes or targets are under way; the last two have been
+        # Ready for a while.
+        pytest.param(20, "", marks=pytest.mark.sweep),
+        pytest.param(300, "", marks=pytest.mark.sweep),
+        pytest.param(600, "", marks=pytest.mark.sweep),
+        pytest.param(630, "", marks=pytest.mark.slow),
+        pytest.param(700, "", marks=pytest.mark.sweep),
+        pytest.param(630, "RemoveLoadBalancer", marks=pytest.mark.sweep),
+        pytest.param(630, "RemoveNodeGroups", marks=pytest.mark.sweep),
+        pytest.param(630, "RemoveFirewall", marks=pytest.mark.sweep),
+        pytest.param(0, "", marks=pytest.mark.sweep),
+        pytest.param(0, "RemoveNodeGroups", marks=pytest.mark.sweep),
+    ],
+)
+def test_f6_reads_that_lag_minutes_behind_through_all_of_a_delete_leave_nothing(
+    springboard: Springboard, made: int, phase: str
+) -> None:
+    """EC2 and EKS tell nothing of what was done in the last five minutes: from the request on, or from a step on."""
+    name = f"lag{made}{phase[-5:].lower()}"
+    before = inventory(springboard.client)
+    accepted = springboard.send(document(name))
+    if made:
+        springboard.clock.advance(made)
+    else:
+        springboard.finish(accepted)
+        springboard.clock.advance(LAG)  # what has been seen as Ready, a deletion does not wait for
+    if phase:
+        deletion = springboard.call("DELETE", f"/environments/{name}").document["status"]["operation"]["id"]
+        springboard.until(lambda: phase in steps(springboard, name, deletion))
+    rules = [
+        springboard.cloud.pipeline.inject(Rule(service, "stale", principal=FUNCTIONS, probability=1, lag=LAG))
+        for service in ("ec2", "eks")
+    ]
+    if not phase:
+        assert springboard.call("DELETE", f"/environments/{name}").status == 202
+    invariants.gone(springboard, name)
+    springboard.cloud.pipeline.clear_faults()
+    assert any(rule.struck for rule in rules)
+    left = springboard.call("GET", f"/environments/{name}")
+    assert left.status == 404, left.document["status"]["operation"]["failure"]
+    springboard.clock.advance(900)
+    invariants.nothing_left(springboard, name, before)
+
+
+def steps(springboard: Springboard, name: str, operation: str) -> set[str]:
+    """Those of an operation that have begun."""
+    running = springboard.get(name).operation
+    return {each["name"] for each in running["steps"]} if running["id"] == operation else set()
 
 
 def at_rest(springboard: Springboard, name: str) -> Callable[[], bool]:

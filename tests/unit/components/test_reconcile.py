@@ -80,6 +80,21 @@ def test_a_denied_change_that_somebody_else_has_made_meanwhile_is_done() -> None
     assert removed(Groups(seen={"a", "b"}, there={"b"})) == Ready()
 
 
+def test_what_this_deletion_has_removed_is_not_asked_for_again_though_reads_show_it_for_minutes() -> None:
+    """An earlier step's deletion: the repeated one is denied, the look after it is as old, and the step waits."""
+    record = under(environment(), OperationKind.DELETE)
+    lagging = Groups(seen={"a"}, there={"a"})
+    lagging.observe = lambda *_: Seen(groups=frozenset({"a"}))  # type: ignore[method-assign]
+    first = reconcile(cast("Component", lagging), ROW, WORLD, record, NOW, removal=True)
+    assert (lagging.there, first.learned) == (set(), {"deleted": ["a"]})
+    later = record.with_facts("firewall", first.learned)
+    again = reconcile(cast("Component", lagging), ROW, WORLD, later, NOW, removal=True)
+    assert isinstance(again.verdict, Waiting)
+    assert again.learned == {"deleted": ["a"]}
+    with pytest.raises(AccessDeniedError):
+        reconcile(cast("Component", lagging), ROW, WORLD, record, NOW, removal=True)
+
+
 def test_a_denied_change_that_is_still_wanted_is_an_error() -> None:
     with pytest.raises(AccessDeniedError, match="denied: kept"):
         removed(Groups(seen={"kept"}, there={"kept"}))

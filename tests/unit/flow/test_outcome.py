@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -119,6 +120,33 @@ def test_a_beginning_says_whether_it_still_serves(kind: OperationKind, *, servin
     assert conditions["Ready"].status == "False"
     stated = conditions.get("Available")
     assert (stated.status if stated else None) == available
+
+
+LONG = outcome.IN_FLIGHT + outcome.KNOWN_AFTER
+
+
+@pytest.mark.parametrize(
+    ("progressing", "ready", "attempt", "after", "seconds"),
+    [
+        (None, None, 1, 0, outcome.IN_FLIGHT),  # nothing has ever begun
+        ("True", "False", 1, 0, LONG),  # it takes over from what has just been stopped
+        ("True", "False", 1, 9000, LONG),
+        ("False", "False", 1, 0, LONG),  # the last one has just failed, or was cancelled
+        ("False", "False", 1, 100, LONG - 100),
+        ("False", "False", 1, 9000, outcome.IN_FLIGHT),
+        ("False", "True", 1, 0, outcome.IN_FLIGHT),  # all has been seen
+        ("False", "False", 2, 0, outcome.IN_FLIGHT),  # the retry of a deletion
+    ],
+)
+def test_a_deletion_looks_once_all_that_was_made_is_known(
+    progressing: str | None, ready: str | None, attempt: int, after: int, seconds: int
+) -> None:
+    said = {"Progressing": progressing, "Ready": ready}
+    conditions = {name: Condition(name, status, "", "", NOW, 1) for name, status in said.items() if status}
+    present = environment(conditions=conditions)
+    assert present.operation
+    present = replace(present, operation=replace(present.operation, kind=OperationKind.DELETE, attempt=attempt))
+    assert outcome.settling(present, NOW + timedelta(seconds=after)) == seconds
 
 
 CHANGE = {"action": "Create", "resource": "record shop", "reason": "it is not there", "effect": "None"}

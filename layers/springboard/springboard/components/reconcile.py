@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from springboard.components.contract import ABSENT, Failed, Outcome, Pace, Ready, Waiting
+from springboard.components.contract import ABSENT, Action, Failed, Outcome, Pace, Ready, Waiting
 from springboard.errors import AccessDeniedError, NotOursError, RefusedError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from springboard.runtime import World
 
 SHORTEST_WAIT = 5  # seconds
+DELETED = "deleted"  # among a component's facts: what this deletion has removed
 # The longer something takes, the more rarely it is looked at: a twenty-fifth of the wait so far is hardly noticed,
 # and bounds the number of looks, and with it an execution's history, whatever a component asks for.
 _SELDOM = 25
@@ -52,20 +53,24 @@ def reconcile(
     desired = _desired(component, world, environment, removal=removal)
     observed = component.observe(world, environment)
     applied: list[Change] = []
+    deleted = set(environment.facts.get(row.name, {}).get(DELETED, ())) if removal else set()
     try:
         for change in _possible(component.changes(desired, observed)):
             try:
                 told = component.apply(world, environment, change)
             except AccessDeniedError:
                 # A right that hangs on the owner's tag is not given on what has no tags any more because somebody else
-                # has removed it since: that is what was wanted. A look tells it from a right that is missing.
+                # has removed it since: that is what was wanted. A look tells it from a right that is missing. What an
+                # earlier step of this deletion has removed is gone, though AWS's reads may show it for minutes.
                 observed = component.observe(world, environment)
-                if change in component.changes(desired, observed):
+                if change in component.changes(desired, observed) and change.resource not in deleted:
                     raise
                 continue
             if told:
                 environment = environment.with_facts(row.name, {**environment.facts.get(row.name, {}), **told})
             applied.append(change)
+            if removal and change.action is Action.DELETE:
+                deleted.add(change.resource)
         if applied:
             observed = component.observe(world, environment)
         verdict = component.condition(desired, observed)
@@ -81,7 +86,7 @@ def reconcile(
         retry_after=_retry_after(verdict, row, waited, started=bool(applied)),
         verdict=verdict,
         changes=tuple(applied),
-        learned=component.learned(observed),
+        learned={**component.learned(observed), **({DELETED: sorted(deleted)} if deleted else {})},
         at=now,
     )
 

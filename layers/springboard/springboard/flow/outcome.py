@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from springboard.components.table import ROWS
 from springboard.errors import AccessDeniedError, remedy_of_denial
@@ -28,19 +28,43 @@ PHASES: Mapping[OperationKind, Phase] = {
     OperationKind.UPGRADE: Phase.UPGRADING,
 }
 
+IN_FLIGHT = 60  # seconds; the longest time-out of a function that makes or changes anything
+# Seconds after which EC2's reads know of what was done. "… increasing gradually up to five minutes of wait time":
+# https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html, read 2026-11-26.
+KNOWN_AFTER = 300
+
 # How a handler's error begins: with the name of its state.
 _NAMED = re.compile(r"(?P<step>[A-Z][A-Za-z]+): (?P<said>.*)", re.DOTALL)
 # What `springboard retry` can be asked for whatever failed.
 _RETRY = "`springboard retry` goes on from what exists; `springboard delete` removes all of it"
 
 
-def begin(world: World, task: Task) -> dict[str, str]:
-    """The operation runs from now on; FencedError if it no longer holds the lock."""
+def begin(world: World, task: Task) -> dict[str, Any]:
+    """The operation runs from now on; FencedError if it no longer holds the lock.
+
+    `settle` is what a deletion lets pass before its first look, in seconds.
+    """
     environment = fenced(world, task)
     kind = environment.operation.kind if environment.operation else OperationKind.CREATE
     conditions = beginning(environment, kind, task.now)
     world.store.begin(task.environment, task.operation, PHASES[kind], conditions, task.now)
-    return {"phase": PHASES[kind].value, "kind": kind.value}
+    return {"phase": PHASES[kind].value, "kind": kind.value, "settle": settling(environment, task.now)}
+
+
+def settling(environment: Environment, now: datetime) -> int:
+    """Seconds until what an earlier operation has made is known to every read of AWS.
+
+    A handler of an operation that was stopped may still be at work, and what it makes in the end is unknown for some
+    minutes more: a deletion that looked before would leave it behind. Where the last operation came to its end, all
+    has been seen; and a deletion, of which this is the retry, made nothing. Killed after it has begun, a deletion takes
+    itself for what it stopped: then it waits longer than it would have to.
+    """
+    progressing = environment.conditions.get("Progressing")
+    retry = environment.operation is not None and environment.operation.attempt > 1
+    if progressing is None or environment.holds("Ready") or retry:
+        return IN_FLIGHT
+    stopped_at = now if progressing.true else progressing.last_transition_time
+    return max(IN_FLIGHT, IN_FLIGHT + KNOWN_AFTER - int((now - stopped_at).total_seconds()))
 
 
 def beginning(environment: Environment, kind: OperationKind, now: datetime) -> dict[str, Condition]:
