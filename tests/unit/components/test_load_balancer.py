@@ -117,11 +117,13 @@ def test_what_was_just_made_is_not_looked_up_and_the_next_look_sees_the_same() -
 
 
 def test_one_that_was_there_after_all_is_not_told_as_made() -> None:
-    """A description was stale: what has the name is looked at, and whose it is."""
+    """A description was stale: what has the name is looked at, and whose it is, before anything of it is changed."""
     aws = Aws()
     [create] = load_balancer.changes(load_balancer.desired(UNPROVEN, SITE), Observed())
     assert load_balancer.apply(aws.world, UNPROVEN, create) is not None
+    aws.forget()
     assert load_balancer.apply(aws.world, UNPROVEN, create) is None
+    assert aws.elb.calls == ["create_load_balancer"]
 
 
 def test_an_internal_one_stands_in_private_subnets() -> None:

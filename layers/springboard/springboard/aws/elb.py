@@ -71,16 +71,15 @@ class Elb(Adapter):
         answer = self.find("describe_rules", ListenerArn=listener_arn)
         return [rule for rule in answer["Rules"] if not rule.get("IsDefault")] if answer else []
 
-    def create_load_balancer(self, name: str, tags: dict[str, str], **settings: Any) -> tuple[dict[str, Any], bool]:
-        """CreateLoadBalancer: it and True; the one that has the name already is taken as it is, and False."""
+    def create_load_balancer(self, name: str, tags: dict[str, str], **settings: Any) -> dict[str, Any] | None:
+        """CreateLoadBalancer: what was made; None where one has the name already, whoever's it is."""
         try:
             answer = self.call("create_load_balancer", Name=name, Tags=pairs(tags), **settings)
         except RefusedError as err:
-            found = self.load_balancer(name) if err.code == "DuplicateLoadBalancerName" else None
-            if found is None:
+            if err.code != "DuplicateLoadBalancerName":
                 raise
-            return found, False
-        return dict(answer["LoadBalancers"][0]), True
+            return None
+        return dict(answer["LoadBalancers"][0])
 
     def put_listener(self, arn: str, listener_arn: str, request: dict[str, Any], tags: dict[str, str]) -> str:
         """CreateListener, or ModifyListener where `listener_arn` is given: the listener's ARN.

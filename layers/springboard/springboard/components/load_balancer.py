@@ -463,8 +463,11 @@ def _certificate(environment: Environment) -> str:
 
 
 def _create(world: World, desired: Desired) -> Mapping[str, Any] | None:
-    """The load balancer with its settings and first listener; None where one of that name was there after all."""
-    described, new = world.elb.create_load_balancer(
+    """The load balancer with its settings and first listener; None where one of that name was there after all.
+
+    That one is left alone until the next look has seen whose it is.
+    """
+    described = world.elb.create_load_balancer(
         desired.name,
         dict(desired.tags),
         Scheme=desired.scheme,
@@ -473,12 +476,14 @@ def _create(world: World, desired: Desired) -> Mapping[str, Any] | None:
         Type="application",
         IpAddressType="ipv4",
     )
+    if described is None:
+        return None
     arn = described["LoadBalancerArn"]
     _set_attributes(world, arn, desired.attributes)
     # At once, so that one look sees both; where this is cut short, the next look finds what lacks.
     plain = PutListener(Action.CREATE, "", "", load_balancer_arn=arn, port=80, tags=desired.tags)
     listener = _put_listener(world, plain)
-    if not new or not listener:
+    if not listener:
         return None
     return {"made": {"described": described, "attributes": desired.attributes, "listener": listener}}
 
