@@ -80,7 +80,7 @@ test-slow: setup $(TOOLS)/checkov/.done
 
 .PHONY: sweep
 sweep: setup ## Run every case of the fault sweeps (`make check` takes a sample)
-	@"$(BIN)/python" -m pytest -q -n 2 --dist worksteal -m "sweep and not real"
+	@"$(BIN)/python" -m pytest -q -n 2 --dist worksteal --timeout 900 -m "sweep and not real"
 
 .PHONY: test-kubernetes
 test-kubernetes: setup kubernetes ## Run the flows and the lanes' contract on the real control plane
