@@ -18,13 +18,6 @@ LOCK_GRACE_SECONDS = 900
 NEARLY = 0.8
 # Functions that run at once for one plan: the API's, and one per component, all asked together.
 PLAN_CONCURRENCY = 14
-# Free addresses below which EKS makes no cluster in a subnet, and ELB no load balancer:
-# https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html,
-# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html.
-_CLUSTER_ADDRESSES, _BALANCER_ADDRESSES = 6, 8
-# What one environment of the default shape takes of a private subnet while its nodes are replaced: one node and two
-# more, each with its own address and two prefixes of 16 (one for pods, one kept warm), and EKS's interfaces.
-_ENVIRONMENT_ADDRESSES = 3 * (1 + 2 * 16) + 4
 # Families that the vCPU quota of On-Demand "Standard" instances counts:
 # https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html, read 2026-11-26.
 _STANDARD = re.compile(r"(a|c|d|h|i|im|is|m|r|t|z)\d")
@@ -194,29 +187,39 @@ def concurrency(limit: int, unreserved: int) -> Finding:
     return Finding("ok", what)
 
 
-def private_subnets(found: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Those of control planes and nodes; nothing for those with room for one environment more."""
-    for each in found:
-        free, name = int(each["AvailableIpAddressCount"]), f"the private subnet {each['SubnetId']}"
-        remedy = "delete environments, or deploy the stack with larger subnets; those of a subnet can't be changed"
-        if free < _CLUSTER_ADDRESSES:
-            what = f"{name} has {counted(free, 'free address', 'free addresses')}, EKS wants {_CLUSTER_ADDRESSES}"
-            yield Finding("fail", f"{what} for a cluster", remedy)
-        elif free < _ENVIRONMENT_ADDRESSES:
-            what = f"{name} has {free} free addresses, an environment takes up to {_ENVIRONMENT_ADDRESSES}"
-            yield Finding("warn", f"{what} while nodes are replaced", remedy)
+@dataclass(frozen=True)
+class Room:
+    """How many free addresses a kind of subnet should have."""
+
+    kind: str
+    least: int
+    wants: str  # who refuses what below `least`
+    ample: int
+    short: str  # what may be short below `ample`
 
 
-def public_subnets(found: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Those of load balancers; nothing for those with room for one more."""
+# What one environment of the default shape takes of a private subnet while its nodes are replaced: one node and two
+# more, each with its own address and two prefixes of 16 (one for pods, one kept warm), and EKS's interfaces.
+_ENVIRONMENT = 3 * (1 + 2 * 16) + 4
+# For control planes and nodes: https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html.
+PRIVATE = Room(
+    "private", 6, "EKS wants 6 for a cluster", _ENVIRONMENT,
+    f"an environment takes up to {_ENVIRONMENT} while nodes are replaced",
+)  # fmt: skip
+# For load balancers: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html.
+PUBLIC = Room("public", 8, "ELB wants 8 for a load balancer", 16, "enough for one load balancer more")
+
+
+def subnets(found: Sequence[Mapping[str, Any]], room: Room) -> Iterator[Finding]:
+    """Subnets of a kind; nothing for those with room for one environment more."""
+    remedy = "delete environments, or deploy the stack with larger subnets; those of a subnet can't be changed"
     for each in found:
-        free, name = int(each["AvailableIpAddressCount"]), f"the public subnet {each['SubnetId']}"
-        remedy = "delete environments, or deploy the stack with larger subnets; those of a subnet can't be changed"
-        if free < _BALANCER_ADDRESSES:
-            what = f"{name} has {counted(free, 'free address', 'free addresses')}, ELB wants {_BALANCER_ADDRESSES}"
-            yield Finding("fail", f"{what} for a load balancer", remedy)
-        elif free < 2 * _BALANCER_ADDRESSES:
-            yield Finding("warn", f"{name} has {free} free addresses, enough for one load balancer more", remedy)
+        free = int(each["AvailableIpAddressCount"])
+        what = f"the {room.kind} subnet {each['SubnetId']} has {counted(free, 'free address', 'free addresses')}"
+        if free < room.least:
+            yield Finding("fail", f"{what}, {room.wants}", remedy)
+        elif free < room.ample:
+            yield Finding("warn", f"{what}, {room.short}", remedy)
 
 
 def standard_vcpus(instances: Sequence[Mapping[str, Any]]) -> int:

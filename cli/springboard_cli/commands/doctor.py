@@ -285,7 +285,7 @@ def _subnets(here: Session) -> Iterator[Finding]:
     if not private:
         yield Finding("warn", "the stack does not tell its subnets", "deploy it again with `sam deploy`")
         return
-    problems = [*health.private_subnets(private), *health.public_subnets(public)]
+    problems = [*health.subnets(private, health.PRIVATE), *health.subnets(public, health.PUBLIC)]
     count = len(private) + len(public)
     yield from _all_sound(count, "subnet has free addresses", "subnets have free addresses", problems)
 

@@ -429,7 +429,7 @@ def test_subnets_have_room_for_an_environment(private: int, public: int, told: l
     def subnets(free: int) -> list[dict[str, Any]]:
         return [{"SubnetId": "s", "AvailableIpAddressCount": free}]
 
-    found = [*health.private_subnets(subnets(private)), *health.public_subnets(subnets(public))]
+    found = [*health.subnets(subnets(private), health.PRIVATE), *health.subnets(subnets(public), health.PUBLIC)]
     assert [each.state for each in found] == [state for state, _ in told]
     assert all(what in each.what and each.remedy for each, (_, what) in zip(found, told, strict=True))
 
