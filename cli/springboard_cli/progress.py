@@ -69,6 +69,14 @@ def components(document: Json) -> list[Component]:
     ]
 
 
+def settling(document: Json) -> str:
+    """Why an operation has not begun with its first step yet; "" if it has, or says nothing."""
+    status = document["status"]
+    said: Json = next((each for each in status.get("conditions", ()) if each["type"] == "Progressing"), {})
+    begun = status.get("operation", {}).get("steps")
+    return str(said["message"]) if said.get("reason") == "Settling" and not begun else ""
+
+
 def _component(condition: Json, step: Json | None, generation: int) -> Component:
     started = times.moment(step["startedAt"]) if step else None
     ended = times.moment(step["endedAt"]) if step and step.get("endedAt") else None
@@ -94,6 +102,7 @@ class Plain:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._shown: dict[str, tuple[str, str]] = {}
+        self._settling = ""
 
     def __enter__(self) -> Self:
         return self
@@ -104,6 +113,9 @@ class Plain:
     def show(self, document: Json) -> None:
         """Say what has changed since the last look."""
         now = self._session.now()
+        told, self._settling = self._settling, settling(document)
+        if self._settling and not told:
+            self._session.terminal.say(f"{_since(document, now):>7}  {shorten(self._settling)}")
         for component in components(document):
             state = (component.state, _DURATION.sub("", component.message))
             before = self._shown.get(component.name)
@@ -154,6 +166,8 @@ class LiveTable:
         if self._document is None:
             return table
         now = self._session.now()
+        if waits := settling(self._document):
+            table.add_row(Text("→", "cyan"), Text("waits"), "", "", Text(clean(waits), "dim"))
         for component in components(self._document):
             mark, style = _MARKS.get(component.state, ("→", "cyan"))
             table.add_row(

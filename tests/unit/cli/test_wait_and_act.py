@@ -163,6 +163,28 @@ def test_delete_during_a_create_waits_for_its_turn(machine: Machine) -> None:
     assert "shop is gone" in result.stderr
 
 
+def test_delete_says_once_why_its_first_step_takes_minutes_to_come(machine: Machine) -> None:
+    said = condition("Progressing", "True", "Settling", "its first step comes in 360 s: AWS may not show before")
+    settling = environment(phase="Deleting", conditions=[said], operation=operation("Delete"))
+    begun = deleting()
+    begun["status"]["conditions"].append(said)
+    machine.api.says(
+        "GET",
+        "/environments/shop",
+        answer(environment(), etag='"1"'),
+        answer(settling),
+        answer(settling),
+        answer(begun),
+        GONE,
+    )
+    machine.api.says("DELETE", "/environments/shop", answer(settling, 202))
+
+    result = machine.run("delete", "shop", "--yes", "--wait")
+
+    assert result.exit_code == 0
+    assert result.stderr.count("its first step comes in 360 s") == 1
+
+
 def test_what_is_protected_is_not_deleted(machine: Machine) -> None:
     machine.api.add(environment())
     machine.api.says(

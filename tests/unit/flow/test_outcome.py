@@ -115,7 +115,7 @@ def test_f7_a_step_that_may_not_even_note_its_error_is_named_with_action_and_res
 )
 def test_a_beginning_says_whether_it_still_serves(kind: OperationKind, *, serving: bool, available: str | None) -> None:
     serves = {"Available": Condition("Available", "True", "AsDeclared", "", NOW, 1)} if serving else {}
-    conditions = outcome.beginning(environment(conditions=serves), kind, SOON)
+    conditions = outcome.beginning(environment(conditions=serves), kind, SOON, outcome.IN_FLIGHT)
     assert conditions["Progressing"].status == "True"
     assert conditions["Ready"].status == "False"
     stated = conditions.get("Available")
@@ -147,6 +147,13 @@ def test_a_deletion_looks_once_all_that_was_made_is_known(
     assert present.operation
     present = replace(present, operation=replace(present.operation, kind=OperationKind.DELETE, attempt=attempt))
     assert outcome.settling(present, NOW + timedelta(seconds=after)) == seconds
+
+
+@pytest.mark.parametrize(("settle", "reason"), [(LONG, "Settling"), (outcome.IN_FLIGHT, "Delete")])
+def test_a_deletion_that_waits_for_minutes_says_why(settle: int, reason: str) -> None:
+    progressing = outcome.beginning(environment(), OperationKind.DELETE, NOW, settle)["Progressing"]
+    assert progressing.reason == reason
+    assert (f"in {settle} s" in progressing.message) == (reason == "Settling")
 
 
 CHANGE = {"action": "Create", "resource": "record shop", "reason": "it is not there", "effect": "None"}

@@ -33,6 +33,8 @@ IN_FLIGHT = 60  # seconds; the longest time-out of a function that makes or chan
 # https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html, read 2026-11-26.
 KNOWN_AFTER = 300
 
+SETTLING = "Settling"  # the reason of Progressing while a deletion waits for these
+
 # How a handler's error begins: with the name of its state.
 _NAMED = re.compile(r"(?P<step>[A-Z][A-Za-z]+): (?P<said>.*)", re.DOTALL)
 # What `springboard retry` can be asked for whatever failed.
@@ -46,9 +48,10 @@ def begin(world: World, task: Task) -> dict[str, Any]:
     """
     environment = fenced(world, task)
     kind = environment.operation.kind if environment.operation else OperationKind.CREATE
-    conditions = beginning(environment, kind, task.now)
+    settle = settling(environment, task.now)
+    conditions = beginning(environment, kind, task.now, settle)
     world.store.begin(task.environment, task.operation, PHASES[kind], conditions, task.now)
-    return {"phase": PHASES[kind].value, "kind": kind.value, "settle": settling(environment, task.now)}
+    return {"phase": PHASES[kind].value, "kind": kind.value, "settle": settle}
 
 
 def settling(environment: Environment, now: datetime) -> int:
@@ -67,14 +70,15 @@ def settling(environment: Environment, now: datetime) -> int:
     return max(IN_FLIGHT, IN_FLIGHT + KNOWN_AFTER - int((now - stopped_at).total_seconds()))
 
 
-def beginning(environment: Environment, kind: OperationKind, now: datetime) -> dict[str, Condition]:
-    """Progressing is true; Ready is false from the start of anything but a repair of what serves."""
+def beginning(environment: Environment, kind: OperationKind, now: datetime, settle: int) -> dict[str, Condition]:
+    """Progressing is true, and says where a deletion has to wait for minutes; Ready is false from the start."""
     serving = environment.conditions.get("Available")
     deleting = kind is OperationKind.DELETE
-    conditions = [
-        ("Ready", "False", kind.value, ""),
-        ("Progressing", "True", kind.value, f"operation {environment.operation.id if environment.operation else ''}"),
-    ]
+    reason, message = kind.value, f"operation {environment.operation.id if environment.operation else ''}"
+    if deleting and settle > IN_FLIGHT:
+        reason = SETTLING
+        message = f"its first step comes in {settle} s: AWS may not show before what was being made a moment ago"
+    conditions = [("Ready", "False", kind.value, ""), ("Progressing", "True", reason, message)]
     if serving is None or deleting:
         conditions.append(("Available", "False", kind.value, ""))
     return {
