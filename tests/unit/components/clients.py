@@ -323,6 +323,7 @@ class AcmClient(Client):
         super().__init__()
         self.tokens: dict[str, str] = {}
         self.made = 0
+        self.unlisted: set[str] = set()  # ARNs that the listing does not tell yet
 
     def certificate(self, *hosts: str, tags: dict[str, str] | None = None, status: str = "PENDING_VALIDATION") -> str:
         """One more; what it wants proven is the same for each certificate of a host."""
@@ -340,7 +341,8 @@ class AcmClient(Client):
         return arn
 
     def list_certificates(self, CertificateStatuses: list[str]) -> Any:  # noqa: N803
-        found = [each for each in self.state.values() if each["Status"] in CertificateStatuses]
+        listed = [each for arn, each in self.state.items() if arn not in self.unlisted]
+        found = [each for each in listed if each["Status"] in CertificateStatuses]
         summaries = [{**each, "SubjectAlternativeNameSummaries": each["SubjectAlternativeNames"]} for each in found]
         return {"CertificateSummaryList": summaries}
 

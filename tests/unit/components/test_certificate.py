@@ -127,8 +127,37 @@ def test_one_that_ended_or_went_is_seen_in_the_listing() -> None:
     assert isinstance(outcome.verdict, Failed)
     assert outcome.verdict.cause == "the certificate ended as REVOKED OTHER"
     aws.acm.state.clear()
-    aws.run(certificate, later)
+    missed, outcome = aws.run(certificate, later)
+    assert waiting(outcome).endswith("one more look tells")
+    aws.run(certificate, missed)
     assert hosts(aws) == [("shop.example.com",)], "another one is requested"
+
+
+def test_f6_one_that_an_old_listing_does_not_tell_is_asked_for_by_its_arn() -> None:
+    aws, record = issued()
+    aws.acm.unlisted = set(aws.acm.state)
+    later, outcome = aws.run(certificate, carried(record, serving("shop", kind=OperationKind.UPDATE, operation="op2")))
+    assert isinstance(outcome.verdict, Ready)
+    assert (hosts(aws), aws.changes()) == ([("shop.example.com",)], [])
+    assert later.facts["certificate"]["ours"] == record.facts["certificate"]["ours"]
+
+
+def test_f6_one_that_a_look_misses_is_neither_requested_again_nor_forgotten() -> None:
+    aws, record = issued()
+    later = carried(record, serving("shop", kind=OperationKind.UPDATE, operation="op2"))
+    there, aws.acm.state = aws.acm.state, {}
+    missed, outcome = aws.run(certificate, later)
+    assert waiting(outcome).endswith("one more look tells")
+    aws.acm.state = there
+    found, outcome = aws.run(certificate, missed)
+    assert isinstance(outcome.verdict, Ready)
+    assert (hosts(aws), aws.changes()) == ([("shop.example.com",)], [])
+    leaving, aws.acm.state = carried(found, LEAVING), {}
+    missed, outcome = aws.run(certificate, leaving, removal=True)
+    assert waiting(outcome)
+    aws.acm.state = there
+    aws.run(certificate, missed, removal=True)
+    assert (aws.acm.state, records(aws)) == ({}, set())
 
 
 def test_a_given_certificate_never_becomes_ours() -> None:
@@ -368,7 +397,9 @@ def test_f36_what_is_gone_already_is_fine() -> None:
     aws.route53.state.clear()
     for change in doomed:
         certificate.apply(aws.world, leaving, change)
-    assert isinstance(aws.run(certificate, leaving, removal=True)[1].verdict, Ready)
+    missed, outcome = aws.run(certificate, leaving, removal=True)
+    assert waiting(outcome).endswith("one more look tells")  # the record knows of it: an old look would miss it too
+    assert isinstance(aws.run(certificate, missed, removal=True)[1].verdict, Ready)
 
 
 def test_nothing_is_left_to_remove_where_creation_never_came_so_far() -> None:

@@ -6,7 +6,7 @@ adopted, and it is deleted only when no other certificate for the name is known.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from springboard import naming
@@ -90,6 +90,9 @@ class Observed(Observation):
     proven: frozenset[str] = frozenset()  # names of records that this operation has made
     requested: tuple[str, str] = ("", "")  # operation and ARN, where this operation has requested it
     hosts: frozenset[str] = frozenset()  # of certificates that the record knows and this look left out
+    unseen: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict
+    )  # ours by the record, first missed in this look
     hurry: bool = True  # False: nothing could be served yet anyway, as the control plane is not there
 
 
@@ -147,6 +150,7 @@ def _wanted(desired: Desired, observed: Observed) -> Iterator[Change]:
                 Action.CREATE,
                 f"certificate for {', '.join(desired.hosts)}",
                 "there is none" if current is None else f"the last one ended as {current.status}",
+                possible=not observed.unseen,
                 hosts=desired.hosts,
                 tags=desired.tags,
             )
@@ -220,14 +224,12 @@ def _drop(
 def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
     """Ready when ISSUED; while it is pending, the wanted record is named."""
     if isinstance(desired, Absent):
-        return _leaving(observed.certificates) if observed.certificates else Ready()
+        return _leaving(observed) or Ready()
+    if observed.unseen:
+        return _unseen(observed)
     current = _current(desired, observed)
     if current is None:
-        if desired.given_arn:
-            return Failed(
-                f"there is no certificate {desired.given_arn}", "set spec.ingress.certificateArn to one that exists"
-            )
-        return Waiting("certificate", "it was just requested", after=10)
+        return _missing(desired.given_arn)
     if current.status in _DEAD:
         remedy = _REMEDIES.get(current.failure or current.status, "`springboard retry` requests another one")
         return Failed(f"the certificate ended as {current.status} {current.failure}".rstrip(), remedy, "NotIssued")
@@ -240,21 +242,36 @@ def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
     return Waiting("certificate", f"{', '.join(sorted(unproven))} is not on it") if unproven else Ready("Issued")
 
 
-def _leaving(certificates: Sequence[Found]) -> Waiting:
+def _missing(given: str) -> Failed | Waiting:
+    """There is no certificate of the wanted hosts, or not the one that was given."""
+    if given:
+        return Failed(f"there is no certificate {given}", "set spec.ingress.certificateArn to one that exists")
+    return Waiting("certificate", "it was just requested", after=10)
+
+
+def _leaving(observed: Observed) -> Waiting | None:
     """What keeps a certificate from going."""
-    for certificate in certificates:
+    for certificate in observed.certificates:
         if certificate.users:
             return Waiting(
                 "load balancer", f"the certificate {certificate.arn} is in use by {', '.join(certificate.users)}"
             )
-    return Waiting("ACM", f"the certificate {certificates[0].arn} is being deleted")
+    if observed.certificates:
+        return Waiting("ACM", f"the certificate {observed.certificates[0].arn} is being deleted")
+    return _unseen(observed) if observed.unseen else None
+
+
+def _unseen(observed: Observed) -> Waiting:
+    return Waiting("ACM", f"it does not show {', '.join(sorted(observed.unseen))}; one more look tells", after=10)
 
 
 def observe(world: World, environment: Environment) -> Observed:
     """While a request of this operation is pending one call, else one listing and what carries one of our hosts.
 
     Whose a certificate is, and which records prove it, stays as it was seen first: an ARN is never given twice, and ACM
-    keeps to its records. So of the one that serves, the listing and its records in the zone are enough.
+    keeps to its records. So of the one that serves, the listing and its records in the zone are enough. One that the
+    record knows and the listing does not tell is asked for by its ARN, and it is gone once two looks have missed it: a
+    look may be old, and then neither is a second one due, nor is all gone. One that is listed is there.
     """
     pending = _pending(world, environment)
     if pending is not None:
@@ -265,16 +282,21 @@ def observe(world: World, environment: Environment) -> Observed:
     hosts = {*wanted, *facts.get("hosts", ())}
     seen: Mapping[str, Mapping[str, str]] = facts.get("ours", {})
     given = environment.spec.ingress.certificate_arn
-    candidates = [each for each in world.acm.certificates() if _names(each) & hosts]
+    listed = world.acm.certificates()
+    unlisted = {*seen, facts.get("requested", "")} - {"", given, *(each["CertificateArn"] for each in listed)}
+    candidates = [each for each in listed if _names(each) & hosts]
     ours: list[Mapping[str, Any]] = []
     others: list[Mapping[str, Any]] = []
     for summary in candidates:
         arn = summary["CertificateArn"]
         mine = arn != given and (arn in seen or world.acm.tags(arn).get(naming.OWNER_TAG) == environment.uid)
         (ours if mine else others).append(summary)
-    serving = None if given or _deleting(environment) or len(ours) != 1 else _serving(ours[0], wanted, seen)
-    details = [] if serving else [found for each in ours if (found := world.acm.certificate(each["CertificateArn"]))]
-    certificates = [serving] if serving else [_found(each) for each in details]
+    alone = len(ours) == 1 and not unlisted and not given and not _deleting(environment)
+    serving = _serving(ours[0], wanted, seen) if alone else None
+    known = [] if serving else [*(each["CertificateArn"] for each in ours), *sorted(unlisted)]
+    details = {arn: found for arn in known if (found := world.acm.certificate(arn))}
+    missed = set(known) - details.keys() - (unlisted & set(facts.get("unseen", ())))
+    certificates = [serving] if serving else [_found(each) for each in details.values()]
     certificates.sort(key=lambda found: (found.hosts != wanted, found.arn))
     names = {record.name for certificate in certificates for record in certificate.records}
     return Observed(
@@ -284,6 +306,7 @@ def observe(world: World, environment: Environment) -> Observed:
         zone_id=zone_id,
         retrying=environment.operation is not None and environment.operation.kind is OperationKind.RETRY,
         given=_found(detail) if given and (detail := world.acm.certificate(given)) else None,
+        unseen={arn: seen.get(arn, {}) for arn in sorted(missed)},
     )
 
 
@@ -350,6 +373,12 @@ def apply(world: World, environment: Environment, change: Change) -> Mapping[str
             world.route53.delete(change.zone_id, dict(change.record))
         case DeleteCertificate():
             world.acm.delete(change.arn)
+            facts = environment.facts.get("certificate", {})
+            requested = facts.get("requested", "")
+            return {
+                "ours": {arn: records for arn, records in facts.get("ours", {}).items() if arn != change.arn},
+                "requested": "" if requested == change.arn else requested,
+            }
         case _:
             raise TypeError(f"not a change of certificate: {change!r}")
     return None
@@ -363,7 +392,11 @@ def learned(observed: Observed) -> Mapping[str, Any]:
     return {
         "arn": issued[0].arn if issued else "",
         "hosts": sorted(hosts | observed.hosts),
-        "ours": {each.arn: {record.name: record.value for record in each.records} for each in observed.certificates},
+        "ours": {
+            **{each.arn: {record.name: record.value for record in each.records} for each in observed.certificates},
+            **observed.unseen,
+        },
+        **({"unseen": sorted(observed.unseen)} if observed.unseen else {}),
         **({"operation": operation, "requested": requested, "proven": sorted(observed.proven)} if requested else {}),
     }
 
