@@ -27,6 +27,8 @@ DRAWN = sorted(
     if grant.role in COMPONENTS and not grant.action.startswith(OWN) and not test.endswith("test_a_new_stack_answers")
 )
 SAMPLE = random.Random(SEED).sample(DRAWN, 5)  # noqa: S311 - a sample, not a secret
+# Options of the run around it are none of the run inside.
+WITHOUT_OPTIONS = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
 
 
 @pytest.mark.sweep
@@ -37,7 +39,7 @@ def test_without_a_grant_the_test_that_needs_it_fails_and_says_why(grant: grants
     run = subprocess.run(  # noqa: S603 - this interpreter, a test of ours
         [sys.executable, "-m", "pytest", "-q", "-vv", "-p", "no:randomly", "-p", "no:cacheprovider", test],
         cwd=source.ROOT,
-        env={**os.environ, "SPRINGBOARD_WITHOUT": str(grant)},
+        env=WITHOUT_OPTIONS | {"SPRINGBOARD_WITHOUT": str(grant)},
         capture_output=True,
         text=True,
         timeout=590,
