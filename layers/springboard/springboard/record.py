@@ -190,6 +190,10 @@ class Environment:
     deleted_at: datetime | None = None
     expires_at: datetime | None = None  # where ttlHours is set
 
+    def under(self, kind: OperationKind) -> bool:
+        """Whether the latest operation, ended or not, is of that kind."""
+        return self.operation is not None and self.operation.kind is kind
+
     def holds(self, condition: str, *, current: bool = False) -> bool:
         """Whether the record says that a condition is True; `current`: seen so of the present generation."""
         found = self.conditions.get(condition)

@@ -90,9 +90,8 @@ class Observed(Observation):
     proven: frozenset[str] = frozenset()  # names of records that this operation has made
     requested: tuple[str, str] = ("", "")  # operation and ARN, where this operation has requested it
     hosts: frozenset[str] = frozenset()  # of certificates that the record knows and this look left out
-    unseen: Mapping[str, Mapping[str, str]] = field(
-        default_factory=dict
-    )  # ours by the record, first missed in this look
+    # Ours by the record, and first missed in this look, with the records that prove them.
+    unseen: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     hurry: bool = True  # False: nothing could be served yet anyway, as the control plane is not there
 
 
@@ -291,7 +290,7 @@ def observe(world: World, environment: Environment) -> Observed:
         arn = summary["CertificateArn"]
         mine = arn != given and (arn in seen or world.acm.tags(arn).get(naming.OWNER_TAG) == environment.uid)
         (ours if mine else others).append(summary)
-    alone = len(ours) == 1 and not unlisted and not given and not _deleting(environment)
+    alone = len(ours) == 1 and not unlisted and not given and not environment.under(OperationKind.DELETE)
     serving = _serving(ours[0], wanted, seen) if alone else None
     known = [] if serving else [*(each["CertificateArn"] for each in ours), *sorted(unlisted)]
     details = {arn: found for arn in known if (found := world.acm.certificate(arn))}
@@ -304,14 +303,10 @@ def observe(world: World, environment: Environment) -> Observed:
         present={name: found for name in sorted(names) if (found := world.route53.record(zone_id, name, "CNAME"))},
         needed_by_others=frozenset(_needed(names, others)),
         zone_id=zone_id,
-        retrying=environment.operation is not None and environment.operation.kind is OperationKind.RETRY,
+        retrying=environment.under(OperationKind.RETRY),
         given=_found(detail) if given and (detail := world.acm.certificate(given)) else None,
         unseen={arn: seen.get(arn, {}) for arn in sorted(missed)},
     )
-
-
-def _deleting(environment: Environment) -> bool:
-    return environment.operation is not None and environment.operation.kind is OperationKind.DELETE
 
 
 def _serving(

@@ -149,7 +149,7 @@ def observe(world: World, environment: Environment) -> Observed:
 
 def _leaves(environment: Environment) -> bool:
     """Whether records may have to go: then each is looked at as it is, whatever is under way."""
-    deleting = environment.operation is not None and environment.operation.kind is OperationKind.DELETE
+    deleting = environment.under(OperationKind.DELETE)
     hosts = {app.host for app in environment.resolved.apps}
     return deleting or set(environment.facts.get("dns", {}).get("records", {})) != hosts
 

@@ -187,7 +187,7 @@ def observe(world: World, environment: Environment) -> Observed:
     ours = [group for group in found if _tags(group).get(naming.OWNER_TAG) == environment.uid]
     ids = {group["GroupName"]: group["GroupId"] for group in ours}
     by_id = {group_id: name for name, group_id in ids.items()}
-    leaving = environment.operation is not None and environment.operation.kind is OperationKind.DELETE
+    leaving = environment.under(OperationKind.DELETE)
     return Observed(
         groups={group["GroupName"]: _group(group, by_id) for group in ours},
         ids=ids,

@@ -406,7 +406,7 @@ def observe(world: World, environment: Environment) -> Observed:
         _found(described, world.elb.load_balancer_attributes(arn), listeners),
         operation=_running(environment),
         failed=facts.get("failed", ""),
-        retrying=environment.operation is not None and environment.operation.kind is OperationKind.RETRY,
+        retrying=environment.under(OperationKind.RETRY),
     )
 
 
@@ -448,8 +448,7 @@ def learned(observed: Observed) -> Mapping[str, Any]:
 
 def _running(environment: Environment) -> str:
     """The operation that may count on what it saw itself; "" for none, and for a deletion."""
-    operation = environment.operation
-    deleting = operation is not None and operation.kind is OperationKind.DELETE
+    deleting = environment.under(OperationKind.DELETE)
     return environment.lock.operation if environment.lock and not deleting else ""
 
 

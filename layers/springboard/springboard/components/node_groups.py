@@ -285,7 +285,7 @@ def observe(world: World, environment: Environment) -> Observed:
         tries=_tries(environment, running, groups),
         known_templates=environment.facts.get("node_groups", {}).get("templates", {}),
     )
-    if not _removing(environment):
+    if not environment.under(OperationKind.DELETE):
         return _with_needs(observed, world, environment)
     if groups:  # a launch template goes after its group
         return observed
@@ -544,10 +544,6 @@ def _running(environment: Environment) -> str:
     if operation is None or operation.status is not OperationStatus.RUNNING:
         return ""
     return operation.id
-
-
-def _removing(environment: Environment) -> bool:
-    return environment.operation is not None and environment.operation.kind is OperationKind.DELETE
 
 
 def _tries(environment: Environment, running: str, groups: Sequence[Found]) -> Mapping[str, int]:

@@ -140,7 +140,7 @@ def observe(world: World, environment: Environment) -> Observed:
     group = world.site.schedule_group
     names = {schedule.name for schedule in desired(environment, world.site).schedules}
     names |= set(environment.facts.get("schedules", {}).get("schedules", {}))
-    if environment.operation is not None and environment.operation.kind is OperationKind.DELETE:
+    if environment.under(OperationKind.DELETE):
         names |= set(_names(environment, world.site).values())
     found = (_found(world.scheduler.schedule(group, name)) for name in sorted(names))
     return Observed(group, {schedule.name: schedule for schedule in found if schedule is not None})

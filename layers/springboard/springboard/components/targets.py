@@ -133,7 +133,7 @@ def observe(world: World, environment: Environment) -> Observed:
     again: no target can be healthy yet.
     """
     beginning = naming.thirty_two(world.site.prefix, environment.name, environment.uid, "")[:-8]
-    removing = environment.operation is not None and environment.operation.kind is OperationKind.DELETE
+    removing = environment.under(OperationKind.DELETE)
     groups = _every_group(world, environment) if removing else _groups(world, environment)
     if isinstance(groups, Waiting):
         return Observed(beginning=beginning, waiting=groups)
@@ -145,8 +145,13 @@ def observe(world: World, environment: Environment) -> Observed:
     if isinstance(arns, Waiting):
         return replace(observed, waiting=arns)
     known = _known_attached(environment, groups)
-    observed = replace(observed, arns=arns, attached=known or _attached(world, groups))
-    observed = replace(observed, early=_early(environment), closed=_closed(environment))
+    observed = replace(
+        observed,
+        arns=arns,
+        attached=known or _attached(world, groups),
+        early=_early(environment),
+        closed=_closed(environment),
+    )
     if set(observed.attached) != set(groups):
         return replace(observed, waiting=Waiting("node_groups", "an Auto Scaling group is not there any more"))
     if observed.early or observed.closed or changes(want, observed):

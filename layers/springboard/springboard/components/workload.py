@@ -202,7 +202,7 @@ def condition(desired: Workload | Absent, observed: Observed) -> Verdict:
 
 def observe(world: World, environment: Environment) -> Observed:
     """The namespace, our kinds in it, its pods; and the pods' roles, where there are or were any."""
-    removing = environment.operation is not None and environment.operation.kind is OperationKind.DELETE
+    removing = environment.under(OperationKind.DELETE)
     known = cluster.known(environment)
     if isinstance(known, Waiting):
         return Observed(uid=environment.uid, waiting=known, skipped=known.reason if removing else "")

@@ -90,7 +90,7 @@ def beginning(environment: Environment, kind: OperationKind, now: datetime, sett
 def ready(world: World, task: Task) -> dict[str, str]:
     """Everything of this generation is there; after a teardown, nothing is."""
     environment = fenced(world, task)
-    if environment.operation is not None and environment.operation.kind is OperationKind.DELETE:
+    if environment.under(OperationKind.DELETE):
         world.store.record_deleted(environment, task.now)
         return {"phase": Phase.DELETED.value}
     wrong = [row.condition for row in ROWS if not _holds(environment, row.condition)]
@@ -116,7 +116,7 @@ def stopped(world: World, environment: Environment, failure: Failure, phase: Pha
     """Write a failure into phase and conditions; an environment that still serves is Degraded, not Failed."""
     message = f"{failure.step}: {failure.cause}. Remedy: {failure.remedy}"
     serves = environment.holds("Available")
-    deleting = environment.operation is not None and environment.operation.kind is OperationKind.DELETE
+    deleting = environment.under(OperationKind.DELETE)
     phase = phase or (Phase.DEGRADED if serves and not deleting else Phase.FAILED)
     conditions = {
         "Ready": _stated(environment, "Ready", "False", "OperationFailed", message, now=now),

@@ -55,7 +55,7 @@ def deleting(environment: Environment) -> bool:
     """Whether a deletion runs or waits."""
     if environment.lock is None:
         return False
-    running = environment.operation is not None and environment.operation.kind is OperationKind.DELETE
+    running = environment.under(OperationKind.DELETE)
     return running or (environment.intent is not None and environment.intent.kind is OperationKind.DELETE)
 
 
