@@ -170,8 +170,7 @@ def waiting_is_answered(machine: Mapping[str, Any], around: Surroundings) -> Fin
             if other.type == "Choice"
             for expression in asl.expressions(other.body)
         )
-        # A later state of the same component looks; what could not be dropped now, the next operation drops.
-        requested = state.name.startswith(("Request", "Drop"))
+        requested = state.name.startswith("Request")  # a later state of the same component looks
         if once and read:
             yield f"{state.name} is told to be the only look, and looked at again"
         if not (once or read or requested):

@@ -37,3 +37,22 @@ def test_f4_a_host_that_leaves_before_a_retry_takes_its_record_and_certificate_a
     left = [each for each in inventory(springboard.client) - before if "former.dev.example.com" in each]
     assert left == []
     invariants.deleted(springboard, "moved", before)
+
+
+@pytest.mark.slow
+def test_f4_killed_as_the_former_certificate_goes_the_change_looks_once_more_and_is_ready(
+    springboard: Springboard,
+) -> None:
+    before = inventory(springboard.client)
+    wanted = document("dropped")
+    wanted["spec"]["apps"][0]["host"] = "dropped.dev.example.com"
+    assert springboard.apply(wanted).phase == "Ready"
+    deletion = kills.kill(springboard, "kill-after", "acm:DeleteCertificate", "certificate")
+    wanted["spec"]["apps"][0]["host"] = "kept.dev.example.com"
+    status = springboard.apply(wanted)
+    assert deletion.struck == 1
+    assert status.phase == "Ready", status.document["status"]
+    left = [each for each in inventory(springboard.client) - before if "dropped.dev.example.com" in each]
+    assert left == []
+    invariants.unchanged(springboard, wanted)
+    invariants.deleted(springboard, "dropped", before)
