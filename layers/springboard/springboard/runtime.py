@@ -349,9 +349,8 @@ def logged(name: str, task: Task, run: Callable[[], dict[str, Any]]) -> dict[str
 
 
 def _told(keys: Mapping[str, str], run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Run something with these keys, and none of the container's last event, on its log lines."""
-    _logger.remove_keys(["environment", "operation", "step"])
-    _logger.append_keys(**keys)
+    """Run something with these keys on its own log lines: neither on the next event's nor on those of other threads."""
+    _logger.thread_safe_append_keys(**keys)
     try:
         answer = run()
     except SpringboardError as err:
@@ -361,5 +360,8 @@ def _told(keys: Mapping[str, str], run: Callable[[], dict[str, Any]]) -> dict[st
         # Lambda logs it too, but knows neither environment nor operation.
         _logger.exception("step broke", extra={"error": type(err).__name__})
         raise
-    _logger.info("step done", extra={"answer": answer})
-    return answer
+    else:
+        _logger.info("step done", extra={"answer": answer})
+        return answer
+    finally:
+        _logger.thread_safe_clear_keys()

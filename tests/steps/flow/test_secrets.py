@@ -185,6 +185,9 @@ def test_each_line_of_the_log_says_what_it_is_about(springboard: Springboard, lo
     assert [(line["environment"], line["operation"]) for line in asked] == [("told", operation)]
     published = [line for line in steps if line["step"] == "PublishEvents"]
     assert {line["environment"] for line in published} == {uid}
+    # In this process functions run side by side: none writes another's name on its lines.
+    done = [line for line in steps if line["message"] == "step done"]
+    assert all(("batchItemFailures" in line["answer"]) == (line["step"] == "PublishEvents") for line in done)
     springboard.act("told", "cancel")
     springboard.delete("told")
 
