@@ -7,6 +7,7 @@ import sys
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from springboard.errors import UnavailableError
 from springboard.flow import settle
 from springboard.record import moment
 from springboard.runtime import trigger_handler
@@ -19,11 +20,17 @@ GRACE = timedelta(minutes=2)
 
 
 def sweep(world: World, event: dict[str, Any]) -> dict[str, Any]:
-    """Sweep at the time that the schedule names, and count what was found: an alarm watches that number."""
+    """Sweep at the time that the schedule names, and count what was found: an alarm watches that number.
+
+    UnavailableError, after all others were settled, names those that could not be: Lambda tries again, then it rings.
+    """
     now = moment(event["time"])
-    settled = settle.sweep(world, now, GRACE)
-    sys.stdout.write(json.dumps(stale_locks(len(settled), world.site.stack_name, now)) + "\n")
-    return {"settled": settled}
+    found = settle.sweep(world, now, GRACE)
+    stuck = [uid for uid, done in found if done == settle.NOT_SETTLED]
+    sys.stdout.write(json.dumps(stale_locks(len(found) - len(stuck), world.site.stack_name, now)) + "\n")
+    if stuck:
+        raise UnavailableError(f"not settled: {', '.join(stuck)}")
+    return {"settled": found}
 
 
 def stale_locks(count: int, stack: str, now: datetime) -> dict[str, Any]:

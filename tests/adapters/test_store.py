@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from springboard.errors import ConflictError, FencedError
+from springboard.errors import ConflictError, FencedError, UnavailableError
 from springboard.flow import settle
 from springboard.record import (
     Condition,
@@ -28,6 +28,7 @@ from springboard.spec import EnvironmentSpec
 from springboard.store.table import Store
 from springboard_local.clock import ManualClock
 from springboard_local.cloud import LocalCloud, Settings
+from triggers.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -250,6 +251,35 @@ def test_f34_the_lock_goes_to_the_deletion_that_waits(world: Any, made: Environm
     assert former
     assert former.status is OperationStatus.CANCELLED
     assert list(world.store.locked()) == [("u1", "op2")]
+
+
+def test_a_lock_that_cannot_be_settled_keeps_none_of_the_others(world: Any, made: Environment) -> None:
+    """Neither one whose execution cannot be asked for, nor one whose record cannot be read."""
+    del made
+    world.store.create(environment("u2", "other"), operation(2))
+    world.store.create(environment("u3", "third"), operation(3))
+    world.states.statuses.update({"op1": "ABORTED", "op2": "ABORTED", "op3": "ABORTED"})
+    asked, read = world.states.status, world.store.by_uid
+
+    def status(arn: str) -> str | None:
+        if arn.endswith(":op1"):
+            raise UnavailableError("DescribeExecution answered InternalFailure")
+        found: str | None = asked(arn)
+        return found
+
+    def by_uid(uid: str) -> Environment | None:
+        if uid == "u2":
+            raise KeyError("spec")
+        found: Environment | None = read(uid)
+        return found
+
+    world.states.status, world.store.by_uid = status, by_uid
+    found = settle.sweep(world, LATER, timedelta(minutes=2))
+    assert sorted(found) == [("u1", settle.NOT_SETTLED), ("u2", settle.NOT_SETTLED), ("u3", "released")]
+    event = {"time": LATER.isoformat().replace("+00:00", "Z")}
+    world.site = SimpleNamespace(stack_name="springboard")
+    with pytest.raises(UnavailableError, match=r"not settled: (u1, u2|u2, u1)$"):
+        sweep(world, event)
 
 
 def test_the_sweep_leaves_young_locks_and_what_runs(world: Any, made: Environment) -> None:

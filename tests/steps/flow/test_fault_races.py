@@ -139,7 +139,7 @@ def test_f34_a_deletion_takes_over_at_some_time(springboard: Springboard) -> Non
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("then", ["sweep", "DELETE"])
+@pytest.mark.parametrize("then", ["sweep", "DELETE", "cancel"])
 def test_f13_f41_an_operation_that_never_started_is_started_or_gives_way(springboard: Springboard, then: str) -> None:
     springboard.clock.advance(7200)
     before = inventory(springboard.client)
@@ -150,10 +150,21 @@ def test_f13_f41_an_operation_that_never_started_is_started_or_gives_way(springb
     assert springboard.send(document(name)).status == 202
     assert fault.struck > 0
     springboard.cloud.pipeline.clear_faults()
+    operation = springboard.get(name).operation
     if then == "sweep":
         assert invariants.at_rest(springboard, name).phase == "Ready"
         invariants.unchanged(springboard, document(name))
+    if then == "cancel":
+        told = springboard.call("POST", f"/environments/{name}/cancel").document["status"]
+        assert (told["phase"], told["operation"]["status"]) == ("Failed", "Cancelled"), told
+        assert springboard.act(name, "retry").phase == "Ready"
     assert springboard.call("DELETE", f"/environments/{name}").status == 202
+    if then == "DELETE":
+        assert springboard.get(name).operation["kind"] == "Delete"
     invariants.gone(springboard, name)
     springboard.clock.advance(900)
     invariants.nothing_left(springboard, name, before)
+    executed = springboard.client("stepfunctions").list_executions(
+        stateMachineArn=springboard.outputs["ProvisionMachineArn"]
+    )
+    assert (operation["id"] in {each["name"] for each in executed["executions"]}) == (then == "sweep")

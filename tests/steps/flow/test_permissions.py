@@ -106,7 +106,7 @@ def test_a_ttl_ends_an_environment_that_is_still_being_made(springboard: Springb
 
 
 def test_a_ttl_ends_an_environment_whose_change_never_started(springboard: Springboard) -> None:
-    """Whoever finds the lock of an execution that never started starts it, so that it ends by its own last step."""
+    """Nothing is made first: the deletion has the lock at once, and the change's execution never was."""
     before = inventory(springboard.client)
     due = springboard.clock.now() + timedelta(hours=1)
     assert springboard.apply(document("unmoved", ttlHours=1)).phase == "Ready"
@@ -115,10 +115,13 @@ def test_a_ttl_ends_an_environment_whose_change_never_started(springboard: Sprin
     groups = [{"name": "workers", "size": 2}, {"name": "more", "size": 1}]
     assert springboard.send(document("unmoved", ttlHours=1, nodeGroups=groups)).status == 202
     springboard.cloud.pipeline.clear_faults()
+    change = springboard.execution(springboard.get("unmoved").operation)
     springboard.clock.advance(60)
-    execution = springboard.execution(springboard.get("unmoved").operation)
-    assert springboard.client("stepfunctions").describe_execution(executionArn=execution)["status"] == "RUNNING"
+    assert springboard.get("unmoved").operation["kind"] == "Delete"
     ends(springboard, "unmoved", before)
+    states = springboard.client("stepfunctions")
+    with pytest.raises(states.exceptions.ExecutionDoesNotExist):
+        states.describe_execution(executionArn=change)
 
 
 def test_what_nobody_waits_for_goes_to_the_dead_letters(springboard: Springboard) -> None:

@@ -133,6 +133,15 @@ def test_one_that_was_told_to_stop_is_cancelled_and_nothing_follows() -> None:
     assert "cancelled on request" in record.present.conditions["Ready"].message
 
 
+@pytest.mark.parametrize(("wish", "answer"), [(DELETE, "handed-over"), (CANCEL, "released")])
+def test_f34_one_that_never_started_is_not_started_to_be_ended(wish: Intent, answer: str) -> None:
+    record = Record(replace(running(status=OperationStatus.PENDING), intent=wish))
+    told, executions = settled(record, None)
+    assert told == answer
+    assert [started[:2] for started in executions.started] == [(TEARDOWN, "op2")] * (wish is DELETE)
+    assert record.saved[0].status is OperationStatus.CANCELLED
+
+
 def test_one_that_failed_before_it_could_be_stopped_says_so() -> None:
     failure = Failure("EnsureCluster", "quota", "ask for more")
     record = Record(replace(running(status=OperationStatus.FAILED, failure=failure), intent=CANCEL))

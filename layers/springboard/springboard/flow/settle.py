@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from springboard import log
 from springboard.flow.outcome import noted_failure, reached, stopped
 from springboard.record import Failure, Operation, OperationKind, OperationStatus
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from springboard.record import Environment
     from springboard.runtime import World
 
+logger = log.logger("springboard")
+
+NOT_SETTLED = "not-settled"
 _ENDED = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
 
 
@@ -43,7 +47,9 @@ def _machine(world: World, operation: Operation) -> str:
 def settle(world: World, uid: str, operation_id: str, now: datetime, *, ended: bool = False) -> str:
     """Free the lock of an operation that has ended, or hand it to the operation that waits.
 
-    `ended` says that the machine itself calls, as its last act; otherwise the execution's status decides.
+    `ended` says that the machine itself calls, as its last act; otherwise the execution's status decides. One that
+    never started is started, unless somebody wants it to end: then nothing has to be made to be taken away again, and
+    a start that comes too late runs into the fence.
     Answers what was done: "released", "handed-over", "running", "settled" (there was nothing to do).
     """
     environment = world.store.by_uid(uid)
@@ -51,9 +57,10 @@ def settle(world: World, uid: str, operation_id: str, now: datetime, *, ended: b
     if environment is None or held is None or held.id != operation_id:
         return "settled"
     status = "SUCCEEDED" if ended else world.states.status(execution_arn(world, held))
-    if status not in _ENDED:
-        if status is None:
-            start(world, environment, held)  # the record came first, and its writer died before this
+    if status is None and environment.intent is None:
+        start(world, environment, held)  # the record came first, and its writer died before this
+        return "running"
+    if status is not None and status not in _ENDED:
         return "running"
     how = "the machine ended" if ended else f"the execution ended as {status}"
     finished = _finished(held, how, environment, now)
@@ -108,13 +115,20 @@ def _state_failure(world: World, environment: Environment, before: Operation, fi
 
 
 def sweep(world: World, now: datetime, grace: timedelta) -> list[tuple[str, str]]:
-    """Settle every lock older than `grace`; answers (uid, what was done) of those that were not running."""
+    """Settle every lock older than `grace`; answers (uid, what was done) of those that were not running.
+
+    One that cannot be settled keeps none of the others: it is logged, and answered as NOT_SETTLED.
+    """
     done = []
     for uid, operation in list(world.store.locked()):
-        environment = world.store.by_uid(uid)
-        if environment is None or environment.lock is None or now - environment.lock.since < grace:
-            continue
-        result = settle(world, uid, operation, now)
+        try:
+            environment = world.store.by_uid(uid)
+            if environment is None or environment.lock is None or now - environment.lock.since < grace:
+                continue
+            result = settle(world, uid, operation, now)
+        except Exception:  # whatever is wrong with one, a record that can't be read included
+            logger.exception("a lock was not settled", extra={"environment": uid, "operation": operation})
+            result = NOT_SETTLED
         if result != "running":
             done.append((uid, result))
     return done
