@@ -33,6 +33,15 @@ _BAD_CREDENTIALS = {
     "UnrecognizedClientException",
     "AuthFailure",
 }
+# What services say of something that is not there.
+_MISSING = {
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "NotFound",
+    "NotFoundException",
+    "QueueDoesNotExist",
+    "ResourceNotFoundException",
+    "StateMachineDoesNotExist",
+}
 _LOG_IN = "log in (`aws sso login`, `aws configure`), or choose another profile with --profile"
 
 
@@ -162,6 +171,11 @@ class AwsRefusedError(CommandError):
     def denied(self) -> bool:
         """Whether a permission lacks, and nothing else is wrong."""
         return self.aws_code in _DENIED
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is no such thing."""
+        return self.aws_code in _MISSING
 
 
 def refusal(err: Any) -> AwsRefusedError:  # noqa: ANN401 - botocore carries no types

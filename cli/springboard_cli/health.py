@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from springboard_cli import times
 from springboard_cli.terminal import counted
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 # Two rounds of the sweep: a lock whose execution has ended is freed by then, or something is wrong.
 LOCK_GRACE_SECONDS = 900
+# What an end of life may be late by: its schedule is tried again for an hour, its function twice after that.
+OVERDUE_SECONDS = 4500
 # Part of a quota that, once in use, is worth a warning.
 NEARLY = 0.8
 # Functions that run at once for one plan: the API's, and one per component, all asked together.
@@ -32,12 +35,26 @@ class Finding:
     remedy: str = ""
 
 
+_RESTORE = (
+    "`sam deploy` does not notice what was deleted or changed by hand: runbook"
+    " docs/guide/runbooks.md#putting-the-stack-right"
+)
+
+
+def gone(what: str) -> Finding:
+    """A part of the stack that CloudFormation made and that is not there any more."""
+    return Finding("fail", f"{what} is gone", _RESTORE)
+
+
 def stack(name: str, status: str) -> Finding:
     """The CloudFormation stack."""
     if status.endswith("_COMPLETE") and "ROLLBACK" not in status:
         return Finding("ok", f"{name} is {status}")
     if status.endswith("_IN_PROGRESS"):
         return Finding("warn", f"{name} is {status}", "operations go on while the stack is updated")
+    if status == "UPDATE_ROLLBACK_FAILED":
+        remedy = f"mend what its events name, then `aws cloudformation continue-update-rollback --stack-name {name}`"
+        return Finding("fail", f"{name} is {status}: it takes no update", remedy)
     return Finding("warn", f"{name} is {status}", "look at its events, then `sam deploy` again")
 
 
@@ -90,7 +107,7 @@ def function(name: str, answer: Mapping[str, Any]) -> Iterator[Finding]:
 def machine(name: str, status: str) -> Iterator[Finding]:
     """One state machine; nothing for an active one."""
     if status != "ACTIVE":
-        yield Finding("fail", f"the state machine {name} is {status}", "deploy the stack again: `sam deploy`")
+        yield Finding("fail", f"the state machine {name} is {status}", _RESTORE)
 
 
 def rule(name: str, state: str) -> Iterator[Finding]:
@@ -120,6 +137,28 @@ def schedules(group: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Findin
         if each.get("State") == "DISABLED":
             remedy = "apply the environment's file again, or enable it in the EventBridge Scheduler console"
             yield Finding("warn", f"the schedule {group}/{each['Name']} is disabled", remedy)
+
+
+def listeners(topic: str, heard: int, filtered: int, pending: int) -> Finding:
+    """Who hears the alarms: they carry no attributes, so that a filter policy lets none of them through."""
+    if heard:
+        return Finding("ok", counted(heard, "subscriber hears the alarms", "subscribers hear the alarms"))
+    what = "nobody hears the alarms: the topic has no subscriber"
+    if filtered:
+        what += " without a filter policy, and alarms pass none"
+    if pending:
+        return Finding("warn", f"{what} that has confirmed", "confirm by the link in the mail that SNS has sent")
+    remedy = f"aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint ADDRESS"
+    return Finding("warn", what, remedy)
+
+
+def record(name: str, status: str) -> Finding:
+    """The table that is all that Springboard remembers."""
+    if status == "ACTIVE":
+        return Finding("ok", f"the table {name} is active")
+    if status == "INACCESSIBLE_ENCRYPTION_CREDENTIALS":
+        return Finding("fail", f"the table {name} cannot be read: {status}", "enable its key, as the line on keys says")
+    return Finding("warn", f"the table {name} is {status}", "wait a minute, and look again")
 
 
 def letters(count: int) -> Finding:
@@ -244,9 +283,36 @@ def delegation(zone: str, expected: frozenset[str], found: frozenset[str] | None
     )
 
 
-def alarms(prefix: str, ringing: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+def alarms(prefix: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     """What rings now: the stack's own alarms, with their runbooks, and those of the environments."""
+    ringing = [alarm for alarm in found if alarm["StateValue"] == "ALARM"]
     for alarm in ringing:
         yield Finding("fail", f"{alarm['AlarmName']} is in ALARM", alarm.get("AlarmDescription", ""))
     if not ringing:
         yield Finding("ok", f"no alarm of {prefix} rings")
+
+
+def silence(name: str, alarm: Mapping[str, Any]) -> Iterator[Finding]:
+    """One alarm of the stack that would tell nobody if it rang; nothing for a sound one."""
+    if not alarm["ActionsEnabled"]:
+        remedy = f"aws cloudwatch enable-alarm-actions --alarm-names {name}"
+        yield Finding("fail", f"{name} tells nobody when it rings: its actions are disabled", remedy)
+    elif not alarm["AlarmActions"]:
+        yield Finding("fail", f"{name} tells nobody when it rings: it has no actions", _RESTORE)
+
+
+def environment(document: Mapping[str, Any], prefix: str, schedules: Sequence[str], now: datetime) -> Iterator[Finding]:
+    """What an environment that serves should have had done to it by itself, and by which schedule (all their names)."""
+    status, metadata = document["status"], document["metadata"]
+    if status["phase"] not in {"Ready", "Degraded"}:
+        return
+    name, end = metadata["name"], status.get("expiresAt")
+    due = times.moment(end) if end else None
+    if due and (now - due).total_seconds() > OVERDUE_SECONDS:
+        yield Finding("fail", f"{name} should have been deleted at {end}", f"springboard delete {name}")
+        return
+    for kind, purpose in (("ttl", "ends"), ("drift", "looks for drift in")):
+        wanted = re.compile(rf"{re.escape(f'{prefix}-{name}-{kind}-')}[0-9a-z]+")
+        if (due or kind != "ttl") and not any(wanted.fullmatch(each) for each in schedules):
+            remedy = f"`springboard apply -f FILE` makes it again; `springboard export {name}` writes the file"
+            yield Finding("fail", f"{name} lacks the schedule that {purpose} it", remedy)

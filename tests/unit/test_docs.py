@@ -132,6 +132,39 @@ def test_runbooks_use_commands_that_there_are() -> None:
         assert operation in known, f"aws {service} {operation}"
 
 
+def commands(program: str) -> list[list[str]]:
+    """What the runbooks tell to type that begins with a program's name, in words."""
+    text = page("guide/runbooks.md").replace("\\\n", " ")
+    fenced = re.findall(r"^```(?:sh|console)\n(.+?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line for block in fenced for line in re.sub(r"\n +--", " --", block).splitlines()]
+    spans = re.findall(r"`([^`]+)`", re.sub(r"^```.+?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    found = [part for each in [*lines, *spans] for part in re.split(r"\$\(|; ", each)]
+    return [each.split() for each in found if each.startswith(f"{program} ")]
+
+
+def options(words: list[str]) -> set[str]:
+    return {word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)}
+
+
+def test_runbooks_give_options_that_there_are() -> None:
+    """Of AWS's commands those that the operation takes, of ours those that the command knows."""
+    session = botocore.session.Session()
+    of_aws = commands("aws")
+    assert len(of_aws) > 30
+    for words in of_aws:
+        model = session.get_service_model(words[1])
+        [operation] = [each for each in model.operation_names if xform_name(each, "-") == words[2]]
+        takes = {f"--{xform_name(each, '-')}" for each in model.operation_model(operation).input_shape.members}
+        assert options(words) <= takes | {"--query", "--output", "--max-items"}, words
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    mine = [words for words in commands("springboard") if len(words) > 1 and words[1] in group.commands]
+    assert len(mine) > 15
+    for words in mine:
+        known = {option for each in group.commands[words[1]].params for option in (*each.opts, *each.secondary_opts)}
+        assert options(words) <= known, words
+
+
 def test_every_parameter_and_output_is_explained() -> None:
     text = page("guide/aws.md")
     for name in (*template()["Parameters"], *template()["Outputs"]):

@@ -71,8 +71,12 @@ def _api(here: Session) -> Iterator[Finding]:
 
 def _alarms(here: Session) -> Iterator[Finding]:
     prefix = here.stack.prefix
-    answer = here.account.call("cloudwatch", "describe_alarms", AlarmNamePrefix=f"{prefix}-", StateValue="ALARM")
-    yield from health.alarms(prefix, answer["MetricAlarms"])
+    found = list(here.account.items("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{prefix}-"))
+    yield from health.alarms(prefix, found)
+    known = {alarm["AlarmName"]: alarm for alarm in found}
+    names = _parts(here, "AWS::CloudWatch::Alarm")
+    problems = _judged(names, "the alarm", known.get, health.silence)
+    yield from _all_sound(len(names), "alarm would be heard of", "alarms would be heard of", problems)
 
 
 # The stack's parts
@@ -89,25 +93,49 @@ def _all_sound(count: int, one: str, many: str, problems: Iterable[Finding]) -> 
     yield from found or [Finding("ok", counted(count, one, many))]
 
 
+def _judged(
+    names: Iterable[str],
+    kind: str,
+    look: Callable[[str], Any],
+    judge: Callable[[str, Any], Iterator[Finding]],
+) -> Iterator[Finding]:
+    """What is wrong with some parts of a kind; None for an answer is a part that is gone."""
+    for name in names:
+        answer = look(name)
+        if answer is None:
+            yield health.gone(f"{kind} {name.rpartition(':')[2]}")
+        else:
+            yield from judge(name, answer)
+
+
+def _looked_at(here: Session, service: str, operation: str, **parameters: Any) -> dict[str, Any] | None:  # noqa: ANN401 - AWS's
+    """What AWS says of one part; None where it is gone."""
+    try:
+        return here.account.call(service, operation, **parameters)
+    except AwsRefusedError as err:
+        if err.missing:
+            return None
+        raise
+
+
 def _functions(here: Session) -> Iterator[Finding]:
     names = _parts(here, "AWS::Lambda::Function")
-    problems = (
-        finding
-        for name in names
-        for finding in health.function(name, here.account.call("lambda", "get_function", FunctionName=name))
+    problems = _judged(
+        names,
+        "the function",
+        lambda name: _looked_at(here, "lambda", "get_function", FunctionName=name),
+        health.function,
     )
     yield from _all_sound(len(names), "function is active", "functions are active", problems)
 
 
 def _machines(here: Session) -> Iterator[Finding]:
     arns = _parts(here, "AWS::StepFunctions::StateMachine")
-    problems = (
-        finding
-        for arn in arns
-        for finding in health.machine(
-            arn.rpartition(":")[2],
-            here.account.call("stepfunctions", "describe_state_machine", stateMachineArn=arn)["status"],
-        )
+    problems = _judged(
+        arns,
+        "the state machine",
+        lambda arn: _looked_at(here, "stepfunctions", "describe_state_machine", stateMachineArn=arn),
+        lambda arn, answer: health.machine(arn.rpartition(":")[2], answer["status"]),
     )
     yield from _all_sound(len(arns), "state machine is active", "state machines are active", problems)
 
@@ -115,30 +143,110 @@ def _machines(here: Session) -> Iterator[Finding]:
 def _triggers(here: Session) -> Iterator[Finding]:
     """What calls functions without anybody asking: rules, the table's stream, schedules."""
     names = [each.rpartition("|")[2] for each in _parts(here, "AWS::Events::Rule")]
-    rules = (
-        finding
-        for name in names
-        for finding in health.rule(name, here.account.call("events", "describe_rule", Name=name)["State"])
+    rules = _judged(
+        names,
+        "the rule",
+        lambda name: _looked_at(here, "events", "describe_rule", Name=name),
+        lambda name, answer: health.rule(name, answer["State"]),
     )
     yield from _all_sound(len(names), "rule is enabled", "rules are enabled", rules)
     mappings = _parts(here, "AWS::Lambda::EventSourceMapping")
-    streams = (
-        finding
-        for each in mappings
-        for finding in health.mapping(here.account.call("lambda", "get_event_source_mapping", UUID=each))
+    streams = _judged(
+        mappings,
+        "the event source mapping that publishes events,",
+        lambda each: _looked_at(here, "lambda", "get_event_source_mapping", UUID=each),
+        lambda _, answer: health.mapping(answer),
     )
     yield from _all_sound(len(mappings), "stream is read", "streams are read", streams)
     for group in _parts(here, "AWS::Scheduler::ScheduleGroup"):
-        found = list(here.account.items("scheduler", "list_schedules", "Schedules", GroupName=group))
+        found = _schedules(here, group)
+        if found is None:
+            yield health.gone(f"the schedule group {group}")
+            continue
         one, many = "schedule of environments is enabled", "schedules of environments are enabled"
         yield from _all_sound(len(found), one, many, health.schedules(group, found))
+
+
+def _schedules(here: Session, group: str) -> list[dict[str, Any]] | None:
+    """The schedules of a group; None where it is gone."""
+    try:
+        return list(here.account.items("scheduler", "list_schedules", "Schedules", GroupName=group))
+    except AwsRefusedError as err:
+        if err.missing:
+            return None
+        raise
+
+
+def _environments(here: Session) -> Iterator[Finding]:
+    """Those that the caller sees: what should come about by itself, and whether anything brings it about."""
+    documents = here.api.environments()
+    names = [
+        str(each["Name"])
+        for group in _parts(here, "AWS::Scheduler::ScheduleGroup")
+        for each in _schedules(here, group) or ()
+    ]
+    now = here.now()
+    problems = (finding for each in documents for finding in health.environment(each, here.stack.prefix, names, now))
+    one, many = "environment that you see is looked after", "environments that you see are looked after"
+    yield from _all_sound(len(documents), one, many, problems)
+
+
+def _topic(here: Session) -> Iterator[Finding]:
+    """Who is told."""
+    for topic in _parts(here, "AWS::SNS::Topic"):
+        if _looked_at(here, "sns", "get_topic_attributes", TopicArn=topic) is None:
+            yield health.gone(f"the topic {topic.rpartition(':')[2]}")
+            continue
+        found = list(here.account.items("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic))
+        arns = [each["SubscriptionArn"] for each in found if each["SubscriptionArn"].startswith("arn:")]
+        attributes = [
+            here.account.call("sns", "get_subscription_attributes", SubscriptionArn=arn)["Attributes"] for arn in arns
+        ]
+        filtered = sum(bool(each.get("FilterPolicy")) for each in attributes)
+        yield health.listeners(topic, len(arns) - filtered, filtered, len(found) - len(arns))
+
+
+def _bus(here: Session) -> Iterator[Finding]:
+    """EventBridge takes events for a bus that is gone, and tells nobody."""
+    names = _parts(here, "AWS::Events::EventBus")
+    problems = _judged(
+        names,
+        "the event bus",
+        lambda name: _looked_at(here, "events", "describe_event_bus", Name=name),
+        lambda _name, _answer: iter(()),
+    )
+    yield from _all_sound(len(names), "event bus is there", "event buses are there", problems)
+
+
+def _logs(here: Session) -> Iterator[Finding]:
+    """No function may make its log group anew: without one its lines are lost."""
+
+    def look(name: str) -> dict[str, Any] | None:
+        groups = here.account.call("logs", "describe_log_groups", logGroupNamePrefix=name)["logGroups"]
+        return next((each for each in groups if each["logGroupName"] == name), None)
+
+    names = _parts(here, "AWS::Logs::LogGroup")
+    problems = _judged(names, "the log group", look, lambda _name, _answer: iter(()))
+    yield from _all_sound(len(names), "log group is there", "log groups are there", problems)
+
+
+def _record(here: Session) -> Iterator[Finding]:
+    for name in _parts(here, "AWS::DynamoDB::Table"):
+        answer = _looked_at(here, "dynamodb", "describe_table", TableName=name)
+        if answer is None:
+            yield Finding("fail", f"the table {name} is gone", "restore it: docs/guide/operating.md#the-record")
+        else:
+            yield health.record(name, answer["Table"]["TableStatus"])
 
 
 def _letters(here: Session) -> Iterator[Finding]:
     for url in _parts(here, "AWS::SQS::Queue"):
         asked = {"QueueUrl": url, "AttributeNames": ["ApproximateNumberOfMessages"]}
-        answer = here.account.call("sqs", "get_queue_attributes", **asked)
-        yield health.letters(int(answer["Attributes"]["ApproximateNumberOfMessages"]))
+        answer = _looked_at(here, "sqs", "get_queue_attributes", **asked)
+        if answer is None:
+            yield health.gone(f"the queue {url.rpartition('/')[2]}")
+        else:
+            yield health.letters(int(answer["Attributes"]["ApproximateNumberOfMessages"]))
 
 
 def _locks(here: Session) -> Iterator[Finding]:
@@ -182,14 +290,16 @@ def _execution(here: Session, operation: str) -> str:
 
 
 def _keys(here: Session) -> Iterator[Finding]:
-    keys = [each for each in here.resources if each["ResourceType"] == "AWS::KMS::Key"]
-    problems = (
-        finding
-        for each in keys
-        for finding in health.key(
-            f"the key {each['LogicalResourceId']}",
-            here.account.call("kms", "describe_key", KeyId=each["PhysicalResourceId"])["KeyMetadata"],
-        )
+    keys = {
+        each["PhysicalResourceId"]: f"the key {each['LogicalResourceId']}"
+        for each in here.resources
+        if each["ResourceType"] == "AWS::KMS::Key"
+    }
+    problems = _judged(
+        keys,
+        "the key",
+        lambda each: _looked_at(here, "kms", "describe_key", KeyId=each),
+        lambda each, answer: health.key(keys[each], answer["KeyMetadata"]),
     )
     yield from _all_sound(len(keys), "key is enabled", "keys are enabled", problems)
 
@@ -312,10 +422,15 @@ _CHECKS: tuple[tuple[str, Callable[[Session], Iterator[Finding]]], ...] = (
     ("stack", _stack),
     ("API", _api),
     ("alarms", _alarms),
+    ("topic", _topic),
+    ("bus", _bus),
     ("functions", _functions),
     ("machines", _machines),
     ("triggers", _triggers),
+    ("schedules", _environments),
     ("letters", _letters),
+    ("record", _record),
+    ("logs", _logs),
     ("locks", _locks),
     ("keys", _keys),
     ("DNS", _zone),

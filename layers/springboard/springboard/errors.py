@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+# How what was deleted or changed by hand comes back; another `sam deploy` of the same template does nothing.
+RESTORE = "docs/guide/runbooks.md#putting-the-stack-right"
 _DENIED_ACTION = re.compile(r"perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>[^\s\"]+))?")
 
 
@@ -43,8 +45,9 @@ def remedy_of_denial(said: str, operation: str = "") -> str:
     if not action:
         return ""
     return (
-        f"allow {action} on {(found and found['resource']) or '*'} to the function's role; if the stack was changed by"
-        " hand, run `sam deploy` again, and look for a service control policy or permissions boundary that denies it"
+        f"allow {action} on {(found and found['resource']) or '*'} to the function's role: if it was changed by hand,"
+        f" {RESTORE} undoes that; a service control policy or permissions boundary"
+        " may deny it, too"
     )
 
 

@@ -35,9 +35,18 @@ def well(springboard: Springboard, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     }.items():
         monkeypatch.setenv(name, value)
     springboard.clock.advance(20 * MINUTE)
+    [(state, check, what, _)] = wrong()
+    assert (state, check, what) == ("warn", "topic", "nobody hears the alarms: the topic has no subscriber")
+    sqs, sns = springboard.client("sqs"), springboard.client("sns")
+    queue = sqs.create_queue(QueueName="operators")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    told = {"TopicArn": springboard.outputs["TopicArn"], "Protocol": "sqs", "Endpoint": arn}
+    subscription = sns.subscribe(**told, ReturnSubscriptionArn=True)["SubscriptionArn"]
     assert wrong() == []
     yield springboard
     assert wrong() == [], "the test has mended what it broke"
+    sns.unsubscribe(SubscriptionArn=subscription)
+    sqs.delete_queue(QueueUrl=queue)
 
 
 def examined() -> tuple[int, list[dict[str, str]]]:
@@ -97,7 +106,7 @@ def test_doctor_looks_at_each_part_of_a_sound_stack(well: Springboard) -> None:
 def test_doctor_counts_what_an_environment_takes(well: Springboard) -> None:
     """Two nodes of two vCPUs, a cluster with one group, a load balancer, and the schedule of its drift check."""
     before = in_use(examined()[1])
-    well.apply(document("counted"))
+    well.apply(document("counted", ttlHours=9))
     found = examined()[1]
     taken = {what: count - before[what] for what, count in in_use(found).items()}
     assert taken == {
@@ -107,9 +116,68 @@ def test_doctor_counts_what_an_environment_takes(well: Springboard) -> None:
         "managed node groups of one cluster": 1,
         "Application Load Balancers": 1,
     }
-    assert "1 schedule of environments is enabled" in [each["what"] for each in found]
+    told = [each["what"] for each in found]
+    assert {"2 schedules of environments are enabled", "1 environment that you see is looked after"} <= set(told)
+    each_schedule_that_is_gone_is_told_and_made_again(well, "counted")
     well.delete("counted")
     assert in_use(examined()[1]) == before
+
+
+def each_schedule_that_is_gone_is_told_and_made_again(well: Springboard, name: str) -> None:
+    """Nobody else notices: drift is looked for by a schedule, and an end of life comes by one."""
+    scheduler = well.client("scheduler")
+    names = [each["Name"] for each in scheduler.list_schedules(GroupName="springboard")["Schedules"]]
+    for schedule in names:
+        scheduler.delete_schedule(GroupName="springboard", Name=schedule)
+    lacks = [(check, cause) for _, check, cause, _ in wrong()]
+    assert lacks == [
+        ("schedules", f"{name} lacks the schedule that ends it"),
+        ("schedules", f"{name} lacks the schedule that looks for drift in it"),
+    ]
+    assert all("springboard apply -f FILE" in remedy for *_, remedy in wrong())
+    well.apply(document(name, ttlHours=9))
+    assert wrong() == []
+
+
+@pytest.mark.slow
+def test_each_part_that_is_gone_is_told_with_its_remedy(well: Springboard) -> None:
+    """What somebody deleted by hand; the others are looked at all the same."""
+    lost = "runbooks.md#putting-the-stack-right"
+
+    alarms, alarm = well.client("cloudwatch"), "springboard-sweep-silent"
+    alarms.disable_alarm_actions(AlarmNames=[alarm])
+    only("fail", "alarms", f"{alarm} tells nobody", f"aws cloudwatch enable-alarm-actions --alarm-names {alarm}")
+    alarms.enable_alarm_actions(AlarmNames=[alarm])
+    [before] = alarms.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+    alarms.delete_alarms(AlarmNames=[alarm])
+    only("fail", "alarms", f"the alarm {alarm} is gone", lost)
+    takes = alarms.meta.service_model.operation_model("PutMetricAlarm").input_shape.members
+    alarms.put_metric_alarm(**{key: value for key, value in before.items() if key in takes})
+    well.clock.advance(2 * MINUTE)
+
+    states, arn = well.client("stepfunctions"), well.outputs["TeardownMachineArn"]
+    machine = states.describe_state_machine(stateMachineArn=arn)
+    states.delete_state_machine(stateMachineArn=arn)
+    only("fail", "machines", "the state machine springboard-teardown is gone", lost)
+    states.create_state_machine(**{key: machine[key] for key in ("name", "definition", "roleArn")})
+
+    events = well.client("events")
+    events.delete_event_bus(Name="springboard")
+    only("fail", "bus", "the event bus springboard is gone", lost)
+    events.create_event_bus(Name="springboard")
+
+    [rule] = [each for each in events.list_rules()["Rules"] if "EventPattern" in each]
+    targets = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+    events.remove_targets(Rule=rule["Name"], Ids=[each["Id"] for each in targets])
+    events.delete_rule(Name=rule["Name"])
+    only("fail", "triggers", f"the rule {rule['Name']} is gone", lost)
+    events.put_rule(Name=rule["Name"], EventPattern=rule["EventPattern"])
+    events.put_targets(Rule=rule["Name"], Targets=targets)
+
+    logs, group = well.client("logs"), "/springboard/springboard/operations"
+    logs.delete_log_group(logGroupName=group)
+    only("fail", "logs", f"the log group {group} is gone", lost)
+    logs.create_log_group(logGroupName=group)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from springboard import validation
 from springboard.components.table import ROWS
 from springboard_cli import aws, dns, health, yaml_document
 from springboard_cli.errors import CommandError
-from tests.unit.cli.stand_ins import IMAGE, Account, Machine, answer
+from tests.unit.cli.stand_ins import IMAGE, Account, Machine, answer, environment
 
 
 def test_init_writes_a_file_that_is_valid(machine: Machine) -> None:
@@ -148,8 +148,18 @@ PARTS = [
         ("AWS::Scheduler::ScheduleGroup", "springboard", "ScheduleGroup"),
         ("AWS::SQS::Queue", "https://sqs/springboard-dead-letters", "DeadLetterQueue"),
         ("AWS::KMS::Key", "k", "Key"),
+        ("AWS::CloudWatch::Alarm", "springboard-sweep-silent", "SweepSilentAlarm"),
+        ("AWS::SNS::Topic", "arn:aws:sns:eu-west-1:111122223333:springboard", "Topic"),
+        ("AWS::Events::EventBus", "springboard", "Bus"),
+        ("AWS::Logs::LogGroup", "/springboard/springboard/api", "ApiLogGroup"),
+        ("AWS::DynamoDB::Table", "springboard-record", "Table"),
     )
 ]
+
+
+def alarm(name: str, state: str = "OK", **more: Any) -> dict[str, Any]:
+    told = {"ActionsEnabled": True, "AlarmActions": ["arn:aws:sns:::springboard"]}
+    return {"AlarmName": name, "StateValue": state, **told, **more}
 
 
 @pytest.fixture
@@ -166,7 +176,13 @@ def sound(machine: Machine) -> Machine:
             },
             "get_hosted_zone": {"DelegationSet": {"NameServers": ["ns-1.awsdns-1.org", "ns-2.awsdns-2.com"]}},
             "get_service_quota": quota(64),
-            "describe_alarms": {"MetricAlarms": []},
+            "describe_alarms": {"MetricAlarms": [alarm("springboard-sweep-silent")]},
+            "get_topic_attributes": {"Attributes": {}},
+            "list_subscriptions_by_topic": {"Subscriptions": [{"SubscriptionArn": "arn:aws:sns:::springboard:1"}]},
+            "get_subscription_attributes": {"Attributes": {}},
+            "describe_event_bus": {"Name": "springboard"},
+            "describe_log_groups": {"logGroups": [{"logGroupName": "/springboard/springboard/api"}]},
+            "describe_table": {"Table": {"TableStatus": "ACTIVE"}},
             "list_stack_resources": {"StackResourceSummaries": PARTS},
             "get_function": {"Configuration": {"State": "Active", "LastUpdateStatus": "Successful"}},
             "describe_state_machine": {"status": "ACTIVE"},
@@ -189,6 +205,7 @@ def sound(machine: Machine) -> Machine:
         }
     )
     machine.name_servers = lambda _: frozenset({"ns-1.awsdns-1.org"})
+    machine.api.says("GET", "/environments", answer({"items": []}))
     machine.api.says("GET", "/versions", answer({"items": [{"version": "1.35", "default": True}]}))
     return machine
 
@@ -203,11 +220,16 @@ def test_doctor_finds_nothing_wrong(sound: Machine) -> None:
     assert "dev.example.com. is delegated" in result.stdout
     counted = [line.split(maxsplit=2)[2] for line in result.stdout.splitlines() if line.split()[2][0].isdigit()]
     assert counted == [
+        "1 alarm would be heard of",
+        "1 subscriber hears the alarms",
+        "1 event bus is there",
         "1 function is active",
         "1 state machine is active",
         "1 rule is enabled",
         "1 stream is read",
         "0 schedules of environments are enabled",
+        "0 environments that you see are looked after",
+        "1 log group is there",
         "0 environments are being worked on, no lock is stale",
         "1 key is enabled",
         "2 subnets have free addresses",
@@ -243,8 +265,8 @@ def test_doctor_goes_on_after_a_failure(sound: Machine) -> None:
 
 def test_doctor_names_what_rings_and_its_runbook_for_programs_too(sound: Machine) -> None:
     runbook = "Something asynchronous failed for good, runbook docs/guide/runbooks.md#springboard-dead-letters"
-    ringing = {"AlarmName": "springboard-dead-letters", "AlarmDescription": runbook}
-    sound.account.answers["describe_alarms"] = {"MetricAlarms": [ringing]}
+    ringing = alarm("springboard-dead-letters", "ALARM", AlarmDescription=runbook)
+    sound.account.answers["describe_alarms"] = {"MetricAlarms": [ringing, alarm("springboard-sweep-silent")]}
 
     result = sound.run("doctor", "-o", "json")
 
@@ -263,10 +285,136 @@ def test_doctor_warns_of_a_stack_that_was_rolled_back(sound: Machine) -> None:
     assert "warn   stack         springboard is UPDATE_ROLLBACK_COMPLETE" in result.stdout
 
 
+def test_doctor_tells_a_stack_that_takes_no_update(sound: Machine) -> None:
+    sound.account.stack_status = "UPDATE_ROLLBACK_FAILED"
+
+    result = sound.run("doctor")
+
+    assert result.exit_code == 1
+    assert "continue-update-rollback --stack-name springboard" in result.stdout
+
+
+MISSING = [
+    ("get_function", "ResourceNotFoundException", "the function springboard-dns"),
+    ("describe_state_machine", "StateMachineDoesNotExist", "the state machine springboard-provision"),
+    ("describe_rule", "ResourceNotFoundException", "the rule springboard-SweepRule-1"),
+    ("get_event_source_mapping", "ResourceNotFoundException", "the event source mapping that publishes events, u"),
+    ("get_queue_attributes", "AWS.SimpleQueueService.NonExistentQueue", "the queue springboard-dead-letters"),
+    ("describe_key", "NotFoundException", "the key k"),
+    ("get_topic_attributes", "NotFound", "the topic springboard"),
+    ("describe_event_bus", "ResourceNotFoundException", "the event bus springboard"),
+]
+
+
+@pytest.mark.parametrize(("operation", "code", "what"), MISSING)
+def test_doctor_names_a_part_that_is_gone_and_looks_at_the_others(
+    sound: Machine, operation: str, code: str, what: str
+) -> None:
+    """With a remedy that brings it back: `sam deploy` of the same template changes nothing."""
+    before = sound.run("doctor").stdout.count("\nok ")
+    missing = {"Error": {"Code": code, "Message": "no such thing"}}
+    sound.account.answers[operation] = aws.refusal(ClientError(missing, operation))
+
+    result = sound.run("doctor", "-o", "json")
+
+    found = json.loads(result.stdout)["findings"]
+    [wrong] = [each for each in found if each["state"] != "ok"]
+    assert (wrong["state"], wrong["what"]) == ("fail", f"{what} is gone")
+    assert wrong["remedy"].endswith("docs/guide/runbooks.md#putting-the-stack-right")
+    assert len(found) - 1 == before, "all else is looked at"
+
+
+def test_doctor_names_what_listings_lack(sound: Machine) -> None:
+    sound.account.answers |= {"describe_alarms": {"MetricAlarms": []}, "describe_log_groups": {"logGroups": []}}
+    told = sound.run("doctor").stdout
+    assert "the alarm springboard-sweep-silent is gone" in told
+    assert "the log group /springboard/springboard/api is gone" in told
+
+
+@pytest.mark.parametrize(
+    ("more", "remedy"),
+    [
+        ({"ActionsEnabled": False}, "aws cloudwatch enable-alarm-actions --alarm-names springboard-sweep-silent"),
+        ({"AlarmActions": []}, "#putting-the-stack-right"),
+    ],
+)
+def test_doctor_tells_an_alarm_that_would_tell_nobody(sound: Machine, more: dict[str, Any], remedy: str) -> None:
+    sound.account.answers["describe_alarms"] = {"MetricAlarms": [alarm("springboard-sweep-silent", **more)]}
+
+    result = sound.run("doctor")
+
+    assert result.exit_code == 1
+    assert "springboard-sweep-silent tells nobody when it rings" in result.stdout
+    assert remedy in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arn", "attributes", "what", "remedy"),
+    [
+        (
+            "",
+            {},
+            "the topic has no subscriber",
+            "aws sns subscribe --topic-arn arn:aws:sns:",
+        ),
+        ("PendingConfirmation", {}, "no subscriber that has confirmed", "the link in the mail"),
+        ("arn:x", {"FilterPolicy": '{"phase": ["Ready"]}'}, "without a filter policy", "aws sns subscribe"),
+    ],
+)
+def test_doctor_warns_where_nobody_would_hear(
+    sound: Machine, arn: str, attributes: dict[str, str], what: str, remedy: str
+) -> None:
+    sound.account.answers |= {
+        "list_subscriptions_by_topic": {"Subscriptions": [{"SubscriptionArn": arn}] if arn else []},
+        "get_subscription_attributes": {"Attributes": attributes},
+    }
+
+    result = sound.run("doctor")
+
+    assert result.exit_code == 0
+    assert "warn   topic         nobody hears the alarms: the topic has no subscriber" in result.stdout
+    assert what in result.stdout
+    assert remedy in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("phase", "end", "schedules", "told"),
+    [
+        ("Ready", None, ["drift-abcd1234"], ""),
+        ("Ready", None, [], "shop lacks the schedule that looks for drift in it"),
+        ("Ready", None, ["x-drift-abcd1234", "ttl-abcd1234"], "shop lacks the schedule that looks for drift in it"),
+        ("Ready", 600, ["drift-abcd1234", "ttl-abcd1234"], ""),
+        ("Degraded", 600, ["drift-abcd1234"], "shop lacks the schedule that ends it"),
+        ("Ready", -4400, ["drift-abcd1234", "ttl-abcd1234"], ""),
+        ("Ready", -4600, ["drift-abcd1234"], "shop should have been deleted at 2026-11-26T10:43:20Z"),
+        ("Deleting", -4600, [], ""),
+        ("Provisioning", 600, [], ""),
+    ],
+)
+def test_what_should_come_about_by_itself_has_something_that_brings_it_about(
+    phase: str, end: int | None, schedules: list[str], told: str
+) -> None:
+    now = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+    due = None if end is None else (now + timedelta(seconds=end)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    document = environment(phase=phase, expiresAt=due)
+    found = list(health.environment(document, "springboard", [f"springboard-shop-{each}" for each in schedules], now))
+    assert [each.what for each in found] == ([told] if told else [])
+    assert all(each.remedy for each in found)
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [("ACTIVE", "ok"), ("UPDATING", "warn"), ("INACCESSIBLE_ENCRYPTION_CREDENTIALS", "fail")]
+)
+def test_a_record_that_cannot_be_read_is_a_failure(status: str, state: str) -> None:
+    assert health.record("springboard-record", status).state == state
+
+
 @pytest.mark.parametrize(
     "operation",
     [
         "get_function",
+        "describe_table",
+        "get_topic_attributes",
         "list_stack_resources",
         "describe_key",
         "query",
@@ -307,7 +455,7 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "springboard-dns is stopped",
         "delete-function-concurrency --function-name springboard-dns",
     ),
-    ("describe_state_machine", {"status": "DELETING"}, "springboard-provision is DELETING", "sam deploy"),
+    ("describe_state_machine", {"status": "DELETING"}, "springboard-provision is DELETING", "#putting-the-stack-right"),
     ("describe_rule", {"State": "DISABLED"}, "is disabled", "aws events enable-rule --name springboard-SweepRule-1"),
     (
         "get_event_source_mapping",

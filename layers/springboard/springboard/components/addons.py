@@ -25,6 +25,7 @@ from springboard.components.contract import (
     Waiting,
 )
 from springboard.components.idempotency import token
+from springboard.errors import RESTORE
 from springboard.record import OperationKind, OperationStatus, text
 from springboard.spec import BASE_ADDONS, DEFAULT_VERSION
 
@@ -52,8 +53,8 @@ _PASSING = frozenset({"InsufficientNumberOfReplicas", "ClusterUnreachable", "Int
 _REMEDIES = {
     "ConfigurationConflict": "change spec.addons: the add-on's schema (DescribeAddonConfiguration) refuses the"
     " configuration, or somebody else manages the same fields",
-    "AccessDenied": "the add-on's role lacks a permission: deploy the stack again, or name a role that has it",
-    "AddonPermissionFailure": "the add-on's role lacks a permission: deploy the stack again",
+    "AccessDenied": f"the add-on's role lacks a permission: {RESTORE}, or name a role that has it",
+    "AddonPermissionFailure": f"the add-on's role lacks a permission: {RESTORE}",
     "AddonSubscriptionNeeded": "subscribe to the add-on in the AWS Marketplace, then retry",
     "AdmissionRequestDenied": "an admission webhook in the cluster refused the add-on's objects: see which, then retry",
 }

@@ -25,7 +25,7 @@ from springboard.components.contract import (
 )
 from springboard.components.idempotency import token
 from springboard.components.updates import FailedUpdate, failed_update
-from springboard.errors import NotOursError, RefusedError
+from springboard.errors import RESTORE, NotOursError, RefusedError
 from springboard.record import OperationKind, OperationStatus, text
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ _REMEDIES = {
     "KmsGrantRevoked": "the cluster can't be saved without its grant: delete the environment and create it again",
     "KmsKeyNotFound": "the cluster can't be saved without its key: delete the environment and create it again",
     "Ec2SubnetNotFound": "bring the stack's private subnets back, or deploy the stack with the right ones",
-    "Ec2SecurityGroupNotFound": "deploy the stack again: the API-access security group is missing",
-    "IamRoleNotFound": "deploy the stack again: the cluster role is missing",
+    "Ec2SecurityGroupNotFound": f"the API-access security group is missing: {RESTORE}",
+    "IamRoleNotFound": f"the cluster role is missing: {RESTORE}",
     "InsufficientFreeAddresses": "free at least 5 addresses in each private subnet, then retry",
     "VpcNotFound": "the VPC is gone: delete the environment",
 }

@@ -26,7 +26,7 @@ from springboard.components.contract import (
 )
 from springboard.components.idempotency import token
 from springboard.components.updates import FailedUpdate, failed_update
-from springboard.errors import NotOursError
+from springboard.errors import RESTORE, NotOursError
 from springboard.record import OperationKind, OperationStatus
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ _PASSING = frozenset(
     }
 )
 _REMEDIES = {
-    "AccessDenied": "the node role or EKS's service-linked role lacks a permission: deploy the stack again",
+    "AccessDenied": f"the node role or EKS's service-linked role lacks a permission: {RESTORE}",
     "AsgInstanceLaunchFailures": "EC2 did not launch the instances: offer more instance types, or look at the Auto"
     " Scaling group's activity",
     "Ec2InstanceTypeDoesNotExist": "choose instance types that the region offers in every zone of the stack",
     "Ec2SubnetInvalidConfiguration": "the private subnets need a route to the internet or VPC endpoints, and must not"
     " expect public addresses",
     "Ec2SubnetNotFound": "bring the stack's private subnets back, or deploy the stack with the right ones",
-    "IamNodeRoleNotFound": "deploy the stack again: the node role is missing",
+    "IamNodeRoleNotFound": f"the node role is missing: {RESTORE}",
     "InstanceLimitExceeded": "ask AWS for a higher vCPU quota, or make the node group smaller; then retry",
     "InsufficientFreeAddresses": "free addresses in the private subnets (prefixes need whole /28 blocks), then retry",
     "KubernetesLabelInvalid": "correct spec.nodeGroups[].labels",

@@ -468,6 +468,8 @@ def create_change_set(call: Call) -> Mapping[str, Any]:
         stack = None
     if kind == "IMPORT":
         raise NotImplementedError("import of resources")
+    if parameters.get("DeploymentMode"):
+        raise NotImplementedError("drift-aware change sets")
     stack = _stack_for(kind, name, stack)
     if any(each.name == parameters["ChangeSetName"] for each in stack.change_sets.values()):
         raise ApiError("AlreadyExistsException", f"ChangeSet {parameters['ChangeSetName']} already exists")
