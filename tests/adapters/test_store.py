@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from springboard.errors import ConflictError, FencedError, UnavailableError
-from springboard.flow import settle
+from springboard.flow import outcome, settle
+from springboard.flow.step import Task
 from springboard.record import (
     Condition,
     Environment,
@@ -115,6 +116,11 @@ def test_the_holder_writes_its_steps_facts_and_conditions(store: Store, made: En
     assert begun.operation
     assert begun.operation.started_at == NOW
     assert begun.operation.steps["EnsureCluster"] == Step("EnsureCluster", NOW)
+    store.end_step("u1", "op1", Step("EnsureCluster", NOW, LATER, "slow down"))
+    store.start_step("u1", "op1", Step("EnsureCluster", NOW), anew=True)
+    tried_again = present(store)
+    assert tried_again.operation
+    assert tried_again.operation.steps["EnsureCluster"] == Step("EnsureCluster", NOW)
     write(store, "op1")
     after = present(store)
     assert after.operation
@@ -156,6 +162,31 @@ def test_locks_are_listed_while_they_are_held(store: Store, made: Environment) -
     assert not store.release(made, operation(1, ended_at=LATER))
 
 
+def test_f11_who_asks_for_an_operation_must_have_seen_the_latest(store: Store, made: Environment) -> None:
+    """Another one on the same generation has come and gone meanwhile: nothing holds the lock, and still it is late."""
+    assert store.release(made, operation(1, status=OperationStatus.FAILED, ended_at=LATER))
+    read = present(store)
+    store.request_operation(read, operation(2, OperationKind.RETRY))
+    assert store.release(present(store), operation(2, OperationKind.RETRY, ended_at=LATER))
+    with pytest.raises(ConflictError):
+        store.request_operation(read, operation(3, OperationKind.RETRY))
+    after = present(store)
+    assert after.operation
+    assert (after.operation.id, after.lock) == ("op2", None)
+
+
+def test_f34_a_lock_is_not_freed_over_an_intent_that_its_holder_has_not_read(store: Store, made: Environment) -> None:
+    store.intend(made, Intent("op2", OperationKind.DELETE, LATER, OWNER))
+    assert not store.release(made, operation(1, ended_at=LATER))
+    waiting = present(store)
+    assert waiting.lock == made.lock
+    assert waiting.intent
+    assert waiting.intent.operation == "op2"
+    assert not store.hand_over(waiting, operation(1, ended_at=LATER), operation(3, OperationKind.DELETE), LATER)
+    assert present(store) == waiting
+    assert store.hand_over(waiting, operation(1, ended_at=LATER), operation(2, OperationKind.DELETE), LATER)
+
+
 def test_drift_is_written_only_while_nothing_is_at_work(store: Store, made: Environment) -> None:
     drifted = Condition("Drifted", "True", "Differs", "", LATER, 1)
     found = [{"component": "dns", "action": "Create", "resource": "record shop", "reason": "it is not there"}]
@@ -168,6 +199,8 @@ def test_drift_is_written_only_while_nothing_is_at_work(store: Store, made: Envi
     assert after.facts["drift"]["changes"] == found
     with pytest.raises(ConflictError):
         store.record_drift(replace(after, generation=2), drifted, [])
+    with pytest.raises(ConflictError):
+        store.record_drift(replace(after, generation=0), drifted, [])  # the spec has changed since it was looked at
 
 
 def test_a_deleted_record_frees_its_name_and_keeps_its_history(store: Store, made: Environment) -> None:
@@ -178,6 +211,23 @@ def test_a_deleted_record_frees_its_name_and_keeps_its_history(store: Store, mad
     found = store.by_name("shop")
     assert found
     assert found.uid == "u2"
+
+
+def test_f4_a_deletion_recorded_twice_does_not_take_the_name_from_who_has_it_by_then(world: Any) -> None:
+    """RecordReady is killed after it has written, somebody takes the name, and the state machine tries again."""
+    store = world.store
+    store.create(environment(), operation(1, OperationKind.DELETE))
+    gone = present(store)
+    task = Task("u1", "op1", 1, LATER)
+    assert outcome.ready(world, task) == {"phase": "Deleted"}
+    store.create(environment("u2"), operation(2))
+    assert outcome.ready(world, task) == {"phase": "Deleted"}
+    with pytest.raises(FencedError):
+        store.record_deleted(gone, LATER)
+    found = store.by_name("shop")
+    assert found
+    assert found.uid == "u2"
+    assert present(store).phase is Phase.DELETED
 
 
 def test_f43_an_event_saved_twice_is_there_once(store: Store) -> None:

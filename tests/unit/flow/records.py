@@ -69,9 +69,9 @@ class Record:
         if self.environment and self.environment.lock:
             yield self.environment.uid, self.environment.lock.operation
 
-    def start_step(self, uid: str, operation: str, step: Step) -> None:
+    def start_step(self, uid: str, operation: str, step: Step, *, anew: bool = False) -> None:
         self._write("start_step", uid, operation)
-        if step.name not in self._operation.steps:
+        if anew or step.name not in self._operation.steps:
             self._set_step(step)
 
     def end_step(self, uid: str, operation: str, step: Step) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from springboard.components.table import ROWS
 from springboard.flow import drift, outcome, settle
+from springboard.flow.step import Task
 from springboard.record import (
     Condition,
     Environment,
@@ -120,6 +122,23 @@ def test_a_beginning_says_whether_it_still_serves(kind: OperationKind, *, servin
     assert conditions["Ready"].status == "False"
     stated = conditions.get("Available")
     assert (stated.status if stated else None) == available
+
+
+def test_nothing_is_ready_that_was_seen_so_of_a_former_generation_alone() -> None:
+    """A state that a machine leaves out is an error of the machine, and no environment is called Ready by it."""
+    seen = {row.condition: Condition(row.condition, "True", "Ready", "", NOW, 1) for row in ROWS}
+    task = Task("u1", "op1", 1, SOON)
+    record = Record(environment(lock=Lock("op1", NOW), conditions=seen))
+    record.record_ready = lambda *_: record.writes.append("record_ready")  # type: ignore[attr-defined]  # all it asks
+    assert outcome.ready(world(record), task) == {"phase": "Ready"}
+    assert record.writes == ["record_ready"]
+    for condition in ("DnsReady", "AlarmsReady"):
+        for late in ({**seen, condition: replace(seen[condition], observed_generation=0)}, seen.keys() - {condition}):
+            conditions = late if isinstance(late, dict) else {name: seen[name] for name in late}
+            record.environment = environment(lock=Lock("op1", NOW), conditions=conditions)
+            with pytest.raises(AssertionError, match=condition):
+                outcome.ready(world(record), task)
+    assert record.writes == ["record_ready"]
 
 
 LONG = outcome.IN_FLIGHT + outcome.KNOWN_AFTER

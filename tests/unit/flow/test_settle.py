@@ -14,6 +14,7 @@ from springboard.record import (
     Environment,
     Failure,
     Intent,
+    Lock,
     Operation,
     OperationKind,
     OperationStatus,
@@ -105,6 +106,24 @@ def test_what_serves_is_degraded_by_it_and_not_failed() -> None:
     record = Record(replace(running(), conditions=serving))
     settled(record, "ABORTED")
     assert record.present.phase is Phase.DEGRADED
+
+
+def test_f41_a_deletion_that_dies_before_it_begins_has_failed_whatever_still_serves() -> None:
+    serving = {"Available": Condition("Available", "True", "AsDeclared", "", NOW, 2)}
+    record = Record(replace(running(kind=OperationKind.DELETE), conditions=serving))
+    executions = Executions({TEARDOWN.replace(":stateMachine:", ":execution:") + ":op1": "ABORTED"})
+    assert settle.settle(world(record, executions), "u1", "op1", LATER) == "released"
+    assert record.present.phase is Phase.FAILED
+
+
+def test_who_hands_the_lock_on_too_late_starts_nothing() -> None:
+    record = Record(replace(running(), intent=DELETE))
+    read = record.present
+    record.environment = replace(read, lock=Lock("op9", LATER))  # somebody was faster
+    record.by_uid = lambda _: read  # type: ignore[method-assign]  # as it was read before
+    _, executions = settled(record, "ABORTED")
+    assert executions.started == []
+    assert record.present.lock == Lock("op9", LATER)
 
 
 def test_f34_the_operation_that_waits_gets_the_lock_and_is_started() -> None:

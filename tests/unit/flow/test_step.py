@@ -31,7 +31,7 @@ from springboard.errors import (
     ThrottledError,
     UnavailableError,
 )
-from springboard.flow import step
+from springboard.flow import outcome, step
 from springboard.flow.step import Task
 from springboard.record import Condition, Lock, OperationKind, Step
 from tests.unit.flow.records import NOW, Record, environment, world
@@ -236,6 +236,28 @@ def test_after_an_error_the_step_is_tried_again_and_its_error_forgotten() -> Non
         run(Scripted(Ready(), CHANGE, error=ThrottledError("slow down")), record)
     assert run(Scripted(Ready()), record)["ready"]
     assert steps(record)["EnsureCluster"] == Step("EnsureCluster", NOW, NOW)
+
+
+class Killed(BaseException):
+    """The end of a handler's process."""
+
+
+class Dying(Scripted):
+    """A component whose handler dies as it acts."""
+
+    def apply(self, *_: Any) -> None:
+        raise Killed
+
+
+def test_a_retry_that_is_killed_is_not_told_by_the_error_before_it() -> None:
+    record = Record(environment())
+    with pytest.raises(ThrottledError):
+        run(Scripted(Ready(), CHANGE, error=ThrottledError("slow down")), record)
+    with pytest.raises(Killed):
+        run(Dying(Ready(), CHANGE), record, replace(TASK, now=SOON))
+    assert steps(record)["EnsureCluster"] == Step("EnsureCluster", NOW)
+    failure = outcome.failure_of(record.present, "Runtime.ExitError", "signal: killed")
+    assert (failure.step, failure.cause) == ("EnsureCluster", "Runtime.ExitError: signal: killed")
 
 
 def test_an_error_is_not_hidden_by_one_of_the_record() -> None:

@@ -91,7 +91,8 @@ def ready(world: World, task: Task) -> dict[str, str]:
     """Everything of this generation is there; after a teardown, nothing is."""
     environment = fenced(world, task)
     if environment.under(OperationKind.DELETE):
-        world.store.record_deleted(environment, task.now)
+        if environment.phase is not Phase.DELETED:  # else a retry of what was killed after that: the name is free
+            world.store.record_deleted(environment, task.now)
         return {"phase": Phase.DELETED.value}
     wrong = [row.condition for row in ROWS if not _holds(environment, row.condition)]
     if wrong:

@@ -48,7 +48,7 @@ def run(world: World, component: Component, row: Row, task: Task) -> dict[str, A
     step = before or Step(name(row, task), task.now)
     if before is None or before.error:
         step = Step(step.name, step.started_at)
-        world.store.start_step(task.environment, task.operation, step)
+        world.store.start_step(task.environment, task.operation, step, anew=before is not None)
     try:
         outcome = reconcile(component, row, world, environment, task.now, removal=task.removal)
     except SpringboardError as err:

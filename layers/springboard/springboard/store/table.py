@@ -217,12 +217,12 @@ class Store:
             {"#status": "status"} | _condition_names(conditions),
         )
 
-    def start_step(self, uid: str, operation: str, step: Step) -> None:
-        """Note that a step has begun, so that a killed one can be named."""
+    def start_step(self, uid: str, operation: str, step: Step, *, anew: bool = False) -> None:
+        """Note that a step has begun, so that a killed one can be named; `anew`: in place of how it ended before."""
         self._step(
             uid,
             operation,
-            "SET #operation.steps.#step = if_not_exists(#operation.steps.#step, :step)",
+            "SET #operation.steps.#step = " + (":step" if anew else "if_not_exists(#operation.steps.#step, :step)"),
             {":step": codec.step_to_json(step)},
             {"#step": step.name},
         )
