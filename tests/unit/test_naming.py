@@ -9,10 +9,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from springboard import naming
+from tests.template import source
 
 LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 names = st.from_regex(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?", fullmatch=True)
-prefixes = st.from_regex(r"[a-z]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
+PREFIX = re.compile(source.template()["Parameters"]["Prefix"]["AllowedPattern"])
+prefixes = st.from_regex(r"[a-z]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True).filter(PREFIX.match)
 apps = st.from_regex(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True)
 groups = st.from_regex(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?", fullmatch=True)
 uids = st.uuids(version=4).map(str)
@@ -91,10 +93,21 @@ def test_a_retry_asks_with_another_token(uid: str, attempt: int) -> None:
     assert token != naming.token(uid, "01J", attempt, "node-group")
 
 
-@pytest.mark.parametrize("prefix", ["springboard", "sb", "twelve-chars"])
-def test_prefixes_that_aws_could_mistake(prefix: str) -> None:
-    """ELB refuses names that begin with internal-, EC2 those that begin with sg-: the template takes no such prefix."""
-    name = naming.load_balancer(prefix, "shop", "u")
-    assert len(name) <= 32
-    assert not name.startswith("internal-")
-    assert not naming.alb_security_group(prefix, "shop", "u").startswith("sg-")
+@pytest.mark.parametrize("name", ["a", "a-b-c-d-e-f-g-h-i-j-k-l", "a" * 24])
+@pytest.mark.parametrize("prefix", ["springboard"[:length] for length in range(1, 12)] + ["twelve-chars"])
+def test_b6_the_prefix_stays_whole_and_the_name_gives_way(prefix: str, name: str) -> None:
+    """IAM policies grant by the prefix."""
+    assert PREFIX.match(prefix)
+    made = naming.load_balancer(prefix, name, "u")
+    assert ELB.fullmatch(made)
+    assert made.startswith(f"{prefix}-{name[:10]}")
+    assert "--" not in made
+
+
+@pytest.mark.parametrize("word", ["internal", "sg", "aws"])
+def test_prefixes_that_aws_takes_for_its_own_are_refused(word: str) -> None:
+    """ELB refuses names that begin with internal-, EC2 groups whose names begin with sg-; aws is AWS's."""
+    assert not PREFIX.match(word)
+    assert not PREFIX.match(f"{word}-a")
+    assert PREFIX.match(f"{word}s-a")
+    assert PREFIX.match(f"a-{word}")

@@ -46,17 +46,12 @@ def target_group(prefix: str, name: str, uid: str, app: str, port: int) -> str:
 
 def alb_security_group(prefix: str, name: str, uid: str) -> str:
     """The load balancer's security group."""
-    return _group_name(f"{prefix}-{name}-alb-{short_hash(uid)}")
+    return f"{prefix}-{name}-alb-{short_hash(uid)}"
 
 
 def node_ingress_security_group(prefix: str, name: str, uid: str) -> str:
     """The security group that lets the load balancer reach the NodePorts."""
-    return _group_name(f"{prefix}-{name}-node-ingress-{short_hash(uid)}")
-
-
-def _group_name(name: str) -> str:
-    """EC2 refuses names of security groups that begin like the groups' ids."""
-    return f"group-{name}" if name.startswith("sg-") else name
+    return f"{prefix}-{name}-node-ingress-{short_hash(uid)}"
 
 
 def launch_template(prefix: str, name: str, uid: str, node_group: str) -> str:

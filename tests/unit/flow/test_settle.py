@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, override
 
 import pytest
 
@@ -116,11 +116,16 @@ def test_f41_a_deletion_that_dies_before_it_begins_has_failed_whatever_still_ser
     assert record.present.phase is Phase.FAILED
 
 
+class Overtaken(Record):
+    """Settled by somebody else between the read and the write."""
+
+    @override
+    def by_uid(self, uid: str) -> Environment | None:
+        return replace(self.present, lock=Lock("op1", NOW))
+
+
 def test_who_hands_the_lock_on_too_late_starts_nothing() -> None:
-    record = Record(replace(running(), intent=DELETE))
-    read = record.present
-    record.environment = replace(read, lock=Lock("op9", LATER))  # somebody was faster
-    record.by_uid = lambda _: read  # type: ignore[method-assign]  # as it was read before
+    record = Overtaken(replace(running(), intent=DELETE, lock=Lock("op9", LATER)))
     _, executions = settled(record, "ABORTED")
     assert executions.started == []
     assert record.present.lock == Lock("op9", LATER)
