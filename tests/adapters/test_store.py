@@ -162,6 +162,18 @@ def test_locks_are_listed_while_they_are_held(store: Store, made: Environment) -
     assert not store.release(made, operation(1, ended_at=LATER))
 
 
+def test_locks_are_listed_page_by_page() -> None:
+    """DynamoDB ends a page after a megabyte, which the sweep must not take for the end."""
+    first = {"uid": {"S": "u1"}, "lock": {"M": {"operation": {"S": "op1"}}}}
+    second = {"uid": {"S": "u2"}, "lock": {"M": {"operation": {"S": "op2"}}}}
+    pages = {None: {"Items": [first], "LastEvaluatedKey": first}, "u1": {"Items": [second]}}
+
+    def query(**asked: Any) -> dict[str, Any]:
+        return pages[asked["ExclusiveStartKey"]["uid"]["S"] if "ExclusiveStartKey" in asked else None]
+
+    assert list(Store(SimpleNamespace(query=query), "record").locked()) == [("u1", "op1"), ("u2", "op2")]
+
+
 def test_f11_who_asks_for_an_operation_must_have_seen_the_latest(store: Store, made: Environment) -> None:
     """Another one on the same generation has come and gone meanwhile: nothing holds the lock, and still it is late."""
     assert store.release(made, operation(1, status=OperationStatus.FAILED, ended_at=LATER))

@@ -268,6 +268,7 @@ def test_an_injected_failure_ends_the_creation(networked: Account) -> None:
 
 def test_labels_and_taints_reach_the_nodes(networked: Account) -> None:
     networked.nodegroup(labels={"team": "checkout"}, taints=[{"key": "gpu", "value": "yes", "effect": "NO_SCHEDULE"}])
+    assert len(networked.plane().specs) == 3
     for spec in networked.plane().specs.values():
         assert spec.labels["team"] == "checkout"
         assert spec.taints == ({"key": "gpu", "value": "yes", "effect": "NoSchedule"},)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from springboard import admission
+from springboard import admission, capacity
 from springboard.aws.ecr import Found
 from springboard.aws.route53 import Zone
 from springboard.capacity import InstanceType
 from springboard.errors import InvalidError
+from springboard.spec import EnvironmentSpec
 from tests.steps.api.fakes import ALICE_ROLE, DIGEST, IMAGE, NOW, FakeWorld, document, version
 
 if TYPE_CHECKING:
@@ -207,6 +210,39 @@ def test_nodes_of_two_architectures(world: FakeWorld) -> None:
 )
 def test_what_does_not_fit_on_the_nodes(world: FakeWorld, spec: dict[str, Any], field: str) -> None:
     assert [error.field for error in refused(world, **spec)] == [field]
+
+
+def test_a_rollout_needs_room_for_one_more_pod(world: FakeWorld) -> None:
+    cpu, _ = capacity.known_types()["m7i.large"].allocatable
+    third = (cpu - capacity.CLUSTER_PODS[0]) // 3
+    spec = {"nodeGroups": [{"name": "w", "instanceTypes": ["m7i.large"], "size": 1}]}
+    app = {"image": IMAGE, "replicas": 2}
+    assert admit(world, **spec, apps=[{**app, "resources": {"cpu": f"{third}m"}}])
+    (error,) = refused(world, **spec, apps=[{**app, "resources": {"cpu": f"{third + 1}m"}}])
+    assert error.field == "spec.apps"
+
+
+@pytest.mark.parametrize("types", [["small", "large"], ["large", "small"]])
+@pytest.mark.parametrize(("resources", "fits"), [({}, True), ({"memory": "16Gi"}, False), ({"cpu": "4"}, False)])
+def test_of_a_groups_instance_types_the_smallest_counts(
+    types: list[str], resources: dict[str, str], *, fits: bool
+) -> None:
+    known = {"small": InstanceType(4, 16 * 1024, "amd64"), "large": InstanceType(8, 64 * 1024, "amd64")}
+    made = document(apps=[{"image": IMAGE, "replicas": 1, "resources": resources}], nodeGroups=[{"name": "w"}])
+    spec = EnvironmentSpec.model_validate_json(json.dumps(made["spec"]))
+    (group,) = spec.node_groups
+    spec = spec.model_copy(update={"node_groups": [group.model_copy(update={"instance_types": types})]})
+    assert [each.field for each in capacity.check(spec, known)] == ([] if fits else ["spec.apps[0].resources"])
+
+
+def test_an_update_keeps_ports_and_the_beginning_of_life(world: FakeWorld) -> None:
+    """A new application gets a port that nobody has, and hours count from the creation."""
+    made = admit(world, apps=[{"image": IMAGE, "name": "shop"}], ttlHours=48).environment
+    raw = document(apps=[{"image": IMAGE, "name": name} for name in ("cart", "shop")], ttlHours=48)
+    later = NOW + timedelta(hours=10)
+    changed = admission.admit(world, raw, caller=ALICE_ROLE, now=later, uid="u", previous=made).environment  # type: ignore[arg-type]
+    assert {app.name: app.node_port for app in changed.resolved.apps} == {"shop": 30000, "cart": 30001}
+    assert (changed.created_at, changed.expires_at) == (NOW, NOW + timedelta(hours=48))
 
 
 def test_roles_outside_the_stacks_path(world: FakeWorld) -> None:

@@ -101,6 +101,21 @@ class TestIdempotency:
         call("POST", "/environments", document(), headers=KEY)
         assert call("POST", "/environments", document("other"), headers=KEY, user=BOB).status == 202
 
+    def test_keys_are_of_one_path_alone(self, call: Client, world: FakeWorld) -> None:
+        """A client that counts its wishes by environment: its second one, about another, is done as well."""
+        for name in ("shop", "shed"):
+            call("POST", "/environments", document(name))
+            world.finish(name, OperationStatus.FAILED)
+        replies = [call("POST", f"/environments/{name}/retry", headers=KEY) for name in ("shop", "shed")]
+        assert [each.document["metadata"]["name"] for each in replies] == ["shop", "shed"]
+        assert world.store.writes.count("request_operation") == 2
+
+    def test_a_dry_run_uses_up_no_key(self, call: Client, world: FakeWorld) -> None:
+        assert call("POST", "/environments", document(), headers=KEY, query="dryRun=true").status == 200
+        assert call("POST", "/environments", document(), headers=KEY).status == 202
+        assert call("POST", "/environments", document(), headers=KEY, query="dryRun=true").document["kind"] == "Plan"
+        assert world.store.writes == ["create"]
+
     def test_a_lost_answer_is_found_again(self, call: Client, world: FakeWorld) -> None:
         """The function died after the record was written and before the answer was saved."""
         first = call("POST", "/environments", document(), headers=KEY)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from springboard.components.contract import ABSENT, Failed, Ready, Waiting
 from springboard.components.idempotency import token
 from springboard.errors import NotOursError
 from springboard.record import OperationKind
-from tests.unit.components.records import SITE, UID, environment, under
+from tests.unit.components.records import NOW, SITE, UID, environment, under
 
 GROUP = LogGroup("/aws/eks/sb-shop/cluster", "arn:logs", 90)
 
@@ -116,6 +118,30 @@ def test_a_failed_cluster_tells_its_health_and_is_kept_until_a_retry() -> None:
     assert cluster.changes(desired, seen(have)) == ()
     (change,) = cluster.changes(desired, seen(have, retrying=True))
     assert isinstance(change, cluster.DeleteCluster)
+
+
+@pytest.mark.parametrize(
+    ("kind", "age", "again"),
+    [
+        (OperationKind.RETRY, timedelta(minutes=20), True),
+        (OperationKind.RETRY, timedelta(minutes=-20), False),  # the retry's own: made again for ever otherwise
+        (OperationKind.UPDATE, timedelta(minutes=20), False),
+    ],
+)
+def test_f14_a_retry_makes_only_what_had_failed_before_it_again(
+    kind: OperationKind, age: timedelta, *, again: bool
+) -> None:
+    record = under(environment(), kind)
+    tags = {naming.OWNER_TAG: UID}
+    failed = {"name": "sb-shop", "arn": "arn:cluster", "status": "FAILED", "tags": tags, "createdAt": NOW - age}
+    world = SimpleNamespace(
+        site=SITE,
+        eks=SimpleNamespace(cluster=lambda _: failed),
+        logs=SimpleNamespace(group=lambda _: None),
+    )
+    observed = cluster.observe(world, record)  # type: ignore[arg-type]  # all it asks
+    changes = cluster.changes(cluster.desired(record, SITE), observed)
+    assert any(isinstance(change, cluster.DeleteCluster) for change in changes) is again
 
 
 def test_an_active_cluster_with_a_health_issue_is_not_ready() -> None:

@@ -131,6 +131,15 @@ def test_the_record_of_a_host_that_left_goes() -> None:
     assert set(aws.route53.state) == {"shop.example.com A"}
 
 
+def test_a_host_that_left_while_its_record_is_on_its_way_goes_by_its_exact_value() -> None:
+    aws, record = made()
+    aws.route53.pending = True
+    facts = {**record.facts["dns"], "change": "/change/C1"}
+    record, outcome = aws.run(dns, SHOP.with_facts("dns", facts))
+    assert [change.resource for change in outcome.changes] == ["record cart.example.com"]
+    assert set(aws.route53.state) == {"shop.example.com A"}
+
+
 def test_after_a_new_load_balancer_records_follow_and_that_of_a_host_that_left_is_still_ours() -> None:
     aws, record = made()
     record = then(record, balanced("shop", target="sb-shop-2.eu-west-1.elb.amazonaws.com"))

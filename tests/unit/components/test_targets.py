@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from springboard import naming
 from springboard.components import targets
 from springboard.components.contract import ABSENT, Ready, Waiting
 from springboard.components.targets import Health, Observed, Targets
 from springboard.record import Condition, OperationKind
-from tests.unit.components.records import NOW, SITE, environment, under
+from tests.unit.components.records import NOW, SITE, UID, environment, under
 
 
 def arn(name: str) -> str:
@@ -112,6 +113,40 @@ def test_every_application_has_to_be_served() -> None:
     verdict = targets.condition(both, observed)
     assert isinstance(verdict, Waiting)
     assert verdict.reason.startswith("b: 0 of 3")
+
+
+@pytest.mark.parametrize(("behind", "ready"), [(0, True), (1, False)])
+def test_nodes_that_were_seen_ready_of_a_former_generation_may_be_about_to_change(behind: int, *, ready: bool) -> None:
+    record = environment()
+    conditions = {
+        "NodeGroupsReady": Condition("NodeGroupsReady", "True", "Active", "", NOW, record.generation - behind),
+        "WorkloadReady": Condition("WorkloadReady", "True", "AsDesired", "", NOW, record.generation),
+    }
+    record = replace(under(record, OperationKind.UPDATE), conditions=conditions)
+    groups = [{"name": "workers", "autoScalingGroups": ["asg"]}]
+    record = record.with_facts("node_groups", {"groups": groups})
+    record = record.with_facts("target_groups", {"groups": {NAME: OURS}})
+    sources = {OURS: "Added", arn("sb-shop-gone"): "Removed"}  # what is detached is told for a while
+    world = SimpleNamespace(
+        site=SITE,
+        elb=SimpleNamespace(target_health=lambda _: [{"TargetHealth": {"State": "healthy"}}]),
+        autoscaling=SimpleNamespace(traffic_sources=lambda _: sources),
+    )
+    observed = targets.observe(world, record)  # type: ignore[arg-type]  # all it asks
+    assert observed.attached == {"asg": {OURS: "Added"}}
+    assert isinstance(targets.condition(DESIRED, observed), Ready) is ready
+
+
+@pytest.mark.parametrize(("owner", "groups"), [(UID, {"asg": {OURS: "Added"}}), ("somebody else's", {})])
+def test_of_a_node_group_of_somebody_else_nothing_is_detached(owner: str, groups: dict[str, Any]) -> None:
+    described = {"tags": {naming.OWNER_TAG: owner}, "resources": {"autoScalingGroups": [{"name": "asg"}]}}
+    world = SimpleNamespace(
+        site=SITE,
+        eks=SimpleNamespace(node_groups=lambda _: ["workers"], node_group=lambda *_: described),
+        autoscaling=SimpleNamespace(traffic_sources=lambda _: {OURS: "Added"}),
+    )
+    record = under(environment(), OperationKind.DELETE)
+    assert targets.observe(world, record).attached == groups  # type: ignore[arg-type]  # all it asks
 
 
 def test_removal_detaches_all_of_ours_and_waits_until_they_are_gone() -> None:
