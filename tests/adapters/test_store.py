@@ -166,7 +166,10 @@ def test_locks_are_listed_page_by_page() -> None:
     """DynamoDB ends a page after a megabyte, which the sweep must not take for the end."""
     first = {"uid": {"S": "u1"}, "lock": {"M": {"operation": {"S": "op1"}}}}
     second = {"uid": {"S": "u2"}, "lock": {"M": {"operation": {"S": "op2"}}}}
-    pages = {None: {"Items": [first], "LastEvaluatedKey": first}, "u1": {"Items": [second]}}
+    pages: dict[str | None, dict[str, Any]] = {
+        None: {"Items": [first], "LastEvaluatedKey": first},
+        "u1": {"Items": [second]},
+    }
 
     def query(**asked: Any) -> dict[str, Any]:
         return pages[asked["ExclusiveStartKey"]["uid"]["S"] if "ExclusiveStartKey" in asked else None]
