@@ -145,7 +145,9 @@ class Api:
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
         """GET any path."""
-        return self._send("GET", path + (f"?{urlencode(query)}" if query else ""), b"", {})
+        # A space as %20, as SigV4 has it: with + the signature would be of another query.
+        encoded = urlencode(query or {}, quote_via=quote, safe="")
+        return self._send("GET", path + (f"?{encoded}" if encoded else ""), b"", {})
 
     def local_time(self) -> Json:
         """Time and speed of a local cloud; empty anywhere else. AWS needs no such thing: its time is everybody's."""

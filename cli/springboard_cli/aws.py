@@ -69,9 +69,18 @@ class Stack:
         return self.outputs.get("BaseDomain", "")
 
 
+def is_address(url: str) -> bool:
+    """Whether something can be asked there by HTTP."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of brackets that are no IPv6 address, and of ports
+        return False
+
+
 def is_loopback(url: str) -> bool:
     """Whether it is on this machine: the local cloud."""
-    host = urlsplit(url).hostname or ""
+    host = (urlsplit(url).hostname or "") if is_address(url) else ""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -141,7 +150,14 @@ class Account:
     def _client(self, service: str) -> Any:  # noqa: ANN401 - botocore carries no types
         if service not in self._clients:
             region = None if service == "iam" else self.region
-            self._clients[service] = self._session.create_client(service, region_name=region, config=_CONFIG)
+            try:
+                self._clients[service] = self._session.create_client(service, region_name=region, config=_CONFIG)
+            except botocore.exceptions.InvalidRegionError:  # which is a ValueError, too
+                raise
+            except ValueError as err:  # botocore's word for an endpoint that is no address
+                raise CommandError(
+                    str(err), "AWS_ENDPOINT_URL, or endpoint_url of the profile, is to be an address", code=Exit.INVALID
+                ) from err
         return self._clients[service]
 
     def _guarded[Answer](self, act: Callable[[], Answer]) -> Answer:
@@ -151,6 +167,8 @@ class Account:
             raise CommandError(
                 str(err), "`aws configure list-profiles` names those there are", code=Exit.INVALID
             ) from err
+        except botocore.exceptions.InvalidRegionError as err:
+            raise CommandError(str(err), "write the region as eu-west-1", code=Exit.INVALID) from err
         except botocore.exceptions.ClientError as err:
             raise refusal(err) from err
         except (botocore.exceptions.EndpointConnectionError, botocore.exceptions.HTTPClientError) as err:

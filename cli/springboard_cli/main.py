@@ -71,6 +71,12 @@ class Commands(TyperGroup):
             raise typer.Exit(err.code) from err
         except KeyboardInterrupt as err:
             raise typer.Exit(Exit.INTERRUPTED) from err
+        except BrokenPipeError:
+            raise  # whoever read has seen enough: Typer ends quietly
+        except OSError as err:  # a disk that is full, a folder that may not be written
+            told = f"{err.filename or 'the output'}: {err.strerror or err}"
+            tell(Terminal(), CommandError(told))
+            raise typer.Exit(Exit.FAILED) from err
 
 
 def tell(terminal: Terminal, err: CommandError) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from springboard_cli import aws, times
 from springboard_cli.api import Api
-from springboard_cli.errors import CommandError
+from springboard_cli.errors import CommandError, Exit
 from springboard_cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Session:
     @cached_property
     def stack(self) -> aws.Stack:
         """The deployed stack."""
+        if not self.stack_name:
+            raise CommandError("the name of the stack is empty", "leave --stack out, or name one", code=Exit.INVALID)
         try:
             found = self.account.stack(self.stack_name)
         except aws.AwsRefusedError as err:
@@ -74,7 +76,14 @@ class Session:
     @cached_property
     def api(self) -> Api:
         """Springboard's API. SPRINGBOARD_API_URL spares reading the stack."""
-        url = self.surroundings.environ.get("SPRINGBOARD_API_URL") or self.stack.api_url
+        given = self.surroundings.environ.get("SPRINGBOARD_API_URL")
+        if given and not aws.is_address(given):
+            raise CommandError(
+                f"SPRINGBOARD_API_URL is {given!a}, which is no address",
+                "write it as https://…, or leave it out: the stack's output ApiUrl has it",
+                code=Exit.INVALID,
+            )
+        url = given or self.stack.api_url
         return Api(url, self.account.sign, self.surroundings.clock, self.surroundings.transport)
 
     @property

@@ -8,6 +8,7 @@ keys and documents that grow beyond all measure by aliases are refused. Each mis
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 256 * 1024
 MAX_VALUES = 10_000  # far more than any environment, far less than a bomb
 MAX_DEPTH = 40
-_INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_MAX_DIGITS = 15  # as the API reads them; more are not the same number to every reader
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.:$/-]{1,130}")
 _SHOWN = 60
@@ -181,8 +183,8 @@ class _Reader:
                 return self._mapping(node, path)
             case yaml.SequenceNode():
                 return [self.value(item, (*path, number)) for number, item in enumerate(node.value)]
-            case _ if node.tag == _PLAIN:
-                return scalar(str(node.value), fractions=_is_free(path))
+            case yaml.ScalarNode() if node.tag == _PLAIN:
+                return self._plain(node, path)
             case _:
                 return _whole(str(node.value))
 
@@ -205,6 +207,18 @@ class _Reader:
             self._document.places.setdefault(text_of(inside), _place(key_node))
             found[key] = self.value(value_node, inside)
         return found
+
+    def _plain(self, node: yaml.ScalarNode, path: Path) -> Any:  # noqa: ANN401 - any JSON value
+        text = str(node.value)
+        if _INT.fullmatch(text) and len(text.lstrip("+-")) > _MAX_DIGITS:
+            remedy = "quote it if it is a text, or write a smaller number"
+            self._mistake(node, path, f"is a number of more than {_MAX_DIGITS} digits", remedy)
+            return None
+        value = scalar(text, fractions=_is_free(path))
+        if isinstance(value, float) and not math.isfinite(value):
+            self._mistake(node, path, "is a number out of range", "write a smaller one")
+            return None
+        return value
 
     def _mistake(self, node: yaml.Node, path: Path, message: str, remedy: str) -> None:
         place = f"{self._document.source}:{_place(node)}"

@@ -43,15 +43,34 @@ def etag(environment: Environment) -> str:
 
 
 def check_match(request: Request, environment: Environment) -> None:
-    """412 if If-Match names another generation than the present one."""
+    """412 if If-Match names another generation than the present one, or If-None-Match this one."""
+    _check_none_match(request, environment)
     given = request.headers.get("if-match")
     if given is None or given.strip() == "*":
         return
-    tags = [_ETAG.fullmatch(part) for part in given.split(",")]
-    if any(tag is None for tag in tags):
-        raise Problem(400, "InvalidHeader", "If-Match is malformed", 'write If-Match: "3", as GET gave it in ETag')
-    if not any(tag and not tag["weak"] and tag["value"] == str(environment.generation) for tag in tags):
+    tags = _tags("If-Match", given)
+    if not any(not tag["weak"] and tag["value"] == str(environment.generation) for tag in tags):
         raise PreconditionError(
             f"{environment.name} is at generation {environment.generation}, not the one in If-Match",
             "read it again and make your change to what it is now",
         )
+
+
+def _check_none_match(request: Request, environment: Environment) -> None:
+    """412 if If-None-Match names what is there: any environment (`*`), or its generation (weakly compared)."""
+    given = request.headers.get("if-none-match")
+    if given is None:
+        return
+    remedy = "leave If-None-Match out to change it"
+    if given.strip() == "*":
+        raise PreconditionError(f"{environment.name} exists", remedy)
+    if any(tag["value"] == str(environment.generation) for tag in _tags("If-None-Match", given)):
+        raise PreconditionError(f"{environment.name} is at generation {environment.generation}", remedy)
+
+
+def _tags(header: str, given: str) -> list[re.Match[str]]:
+    """The entity tags of a header; 400 where one is none."""
+    tags = [tag for part in given.split(",") if (tag := _ETAG.fullmatch(part))]
+    if len(tags) < given.count(",") + 1:
+        raise Problem(400, "InvalidHeader", f"{header} is malformed", f'write {header}: "3", as GET gave it in ETag')
+    return tags

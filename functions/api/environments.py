@@ -124,8 +124,7 @@ def put(world: World, request: Request, variables: Mapping[str, str]) -> Answer:
                 412, "PreconditionFailed", "there is no such environment to match", "leave If-Match out to create it"
             )
         return _create(world, request, raw)
-    if request.headers.get("if-none-match", "").strip() == "*":
-        raise Problem(412, "PreconditionFailed", f"{present.name} exists", "leave If-None-Match out to change it")
+    access.check_match(request, present)
     if "if-match" not in request.headers:
         raise Problem(
             428,
@@ -133,7 +132,6 @@ def put(world: World, request: Request, variables: Mapping[str, str]) -> Answer:
             "a PUT on an existing environment needs If-Match",
             f"send If-Match: {access.etag(present)}, the ETag that GET answers",
         )
-    access.check_match(request, present)
     return _update(world, request, present, raw)
 
 

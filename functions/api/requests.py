@@ -68,6 +68,12 @@ class Request:
             raise Problem(
                 415, "UnsupportedMediaType", f"content type {shown}", f"send {' or '.join(accepted)}", headers={}
             )
+        coding = self.headers.get("content-encoding", "identity").strip().lower()
+        if coding != "identity":
+            shown = ascii(coding[:60])
+            raise Problem(
+                415, "UnsupportedMediaType", f"content encoding {shown}", "send the JSON itself, uncompressed"
+            )
         if not self.body.strip():
             raise Problem(400, "EmptyBody", "the body is empty", "send the environment as JSON")
         try:
@@ -124,11 +130,12 @@ def _query(raw: str) -> dict[str, str]:
     try:
         pairs = parse_qsl(raw, keep_blank_values=True, strict_parsing=True, errors="strict") if raw else []
     except (ValueError, UnicodeDecodeError) as err:
-        raise Problem(400, "MalformedQuery", "the query string is malformed", "percent-encode it as UTF-8") from err
+        remedy = "write name=value, joined by &, each percent-encoded as UTF-8"
+        raise Problem(400, "MalformedQuery", "the query string is malformed", remedy) from err
     found: dict[str, str] = {}
     for name, value in pairs:
         if name in found:
-            raise Problem(400, "InvalidParameter", f"query parameter {name[:60]!a} is given twice")
+            raise Problem(400, "InvalidParameter", f"query parameter {name[:60]!a} is given twice", "give it once")
         found[name] = value
     return found
 
@@ -142,7 +149,7 @@ def _body(event: Mapping[str, Any]) -> bytes:
         try:
             data = base64.b64decode(body, validate=True)
         except (binascii.Error, ValueError) as err:
-            raise Problem(400, "MalformedBody", "the body is no base64") from err
+            raise Problem(400, "MalformedBody", "the body is no base64", "send JSON in UTF-8") from err
     else:
         data = body.encode("utf-8", "surrogatepass")
     if len(data) > MAX_BODY:

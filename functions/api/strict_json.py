@@ -14,6 +14,13 @@ class StrictJsonError(ValueError):
     """What is wrong with a text that should be JSON; the message is for people."""
 
 
+class _Refused:
+    """A number that is not read, until it is known under which key it stands."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+
 def parse(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
     """The value that `body` means; StrictJsonError if it is no JSON or if parsers would read it differently."""
     try:
@@ -22,11 +29,13 @@ def parse(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
         raise StrictJsonError(f"the body is no UTF-8 (byte {err.start})") from err
     _check_depth(text)
     try:
-        return json.loads(
+        value = json.loads(
             text, object_pairs_hook=_object, parse_int=_integer, parse_float=_number, parse_constant=_constant
         )
     except json.JSONDecodeError as err:
         raise StrictJsonError(f"no JSON: {err.msg} at line {err.lineno}, column {err.colno}") from err
+    _check_in(value, "a value")  # what stands in no object
+    return value
 
 
 def _check_depth(text: str) -> None:
@@ -56,18 +65,20 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if key in found:
             raise StrictJsonError(f"the key {_shown(key)} stands twice in one object")
         _check(key, "a key")
-        _check_in(value, key)
+        _check_in(value, f"the value of {_shown(key)}")  # never the value itself: it may be somebody's secret
         found[key] = value
     return found
 
 
-def _check_in(value: Any, key: str) -> None:  # noqa: ANN401 - any JSON value
-    """Strings are checked where they stand in an object, alone or in (nested) arrays."""
+def _check_in(value: Any, what: str) -> None:  # noqa: ANN401 - any JSON value
+    """Strings and numbers are checked where they stand in an object, alone or in (nested) arrays."""
     if isinstance(value, str):
-        _check(value, f"the value of {_shown(key)}")  # never the value itself: it may be somebody's secret
+        _check(value, what)
+    elif isinstance(value, _Refused):
+        raise StrictJsonError(f"{what} {value.why}")
     elif isinstance(value, list):
         for item in value:
-            _check_in(item, key)
+            _check_in(item, what)
 
 
 def _check(text: str, what: str) -> None:
@@ -77,17 +88,13 @@ def _check(text: str, what: str) -> None:
         raise StrictJsonError(f"{what} contains half a surrogate pair, which is no character")
 
 
-def _integer(digits: str) -> int:
-    if len(digits.lstrip("-")) > _MAX_DIGITS:
-        raise StrictJsonError(f"an integer has more than {_MAX_DIGITS} digits")
-    return int(digits)
+def _integer(digits: str) -> int | _Refused:
+    return int(digits) if len(digits.lstrip("-")) <= _MAX_DIGITS else _Refused(f"has more than {_MAX_DIGITS} digits")
 
 
-def _number(digits: str) -> float:
+def _number(digits: str) -> float | _Refused:
     number = float(digits)
-    if not math.isfinite(number):
-        raise StrictJsonError("a number is out of range")
-    return number
+    return number if math.isfinite(number) else _Refused("is a number out of range")
 
 
 def _constant(name: str) -> NoReturn:

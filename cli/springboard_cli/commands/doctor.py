@@ -28,10 +28,11 @@ def doctor(context: typer.Context, *, output: options.Output = Format.TABLE) -> 
     found: list[dict[str, str]] = []
     for title, check in _CHECKS:
         for finding in _guarded(here, check):
+            told = any(each["what"] == finding.what and each["remedy"] == finding.remedy for each in found)
             found.append({"check": title, **asdict(finding)})
             if plain:
                 here.terminal.table((), [(f"{finding.state:<4}", f"{title:<11}", finding.what)])
-            if plain and finding.remedy:
+            if plain and finding.remedy and not told:  # a stack that is not there stops many checks for one reason
                 here.terminal.data(f"       {finding.remedy}")
     if not plain:
         here.terminal.document({"findings": found}, output)

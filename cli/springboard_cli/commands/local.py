@@ -27,7 +27,7 @@ def up(
     context: typer.Context,
     *,
     port: Annotated[
-        int | None, typer.Option(help="Where it answers; 5102, or any free one.", show_default=False)
+        int | None, typer.Option(min=0, max=65535, help="Where it answers; 5102, or any free one.", show_default=False)
     ] = None,
     speed: Annotated[float, typer.Option(help="How many seconds pass there in one of ours.", min=0.1, max=10_000)] = 60,
     kubernetes: Annotated[

@@ -8,7 +8,7 @@ import typer
 
 from springboard_cli import description, session, times
 from springboard_cli.commands import options  # noqa: TC001 - Typer reads annotations at run time
-from springboard_cli.errors import NotFoundError
+from springboard_cli.errors import CommandError, Exit, NotFoundError
 from springboard_cli.terminal import Format, columns, names
 
 if TYPE_CHECKING:
@@ -34,6 +34,12 @@ def get(
 ) -> None:
     """List environments, or show one."""
     here = session.of(context)
+    if name and (selector or phase):
+        raise CommandError(
+            "one environment is named, and others are selected",
+            "leave out the name, or the selection",
+            code=Exit.INVALID,
+        )
     found = _read(here, name, selector, phase)
     if not name and not found and output in {Format.TABLE, Format.WIDE}:
         here.terminal.say("no environments; `springboard init` writes a file to begin with")

@@ -149,7 +149,7 @@ def _loose_network(text: str) -> str:
 
 def _public_cidr(text: str) -> str:
     network = ipaddress.IPv4Network(_cidr(text))
-    if network.is_private or network.is_multicast or network.is_reserved or network.is_link_local:
+    if not network.is_global or network.is_multicast or network.is_reserved:
         _refuse(
             "cidr",
             "is no public network",
@@ -302,10 +302,12 @@ EnvironmentName = Annotated[
 ]
 Namespace = Annotated[Label, AfterValidator(_namespace)]
 MinorVersion = Annotated[str, StringConstraints(pattern=r"^1\.[1-9][0-9]$")]
-RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,512}$")]
-PrincipalArn = Annotated[
-    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[A-Za-z0-9_+=,.@/-]{1,512}$")
-]
+# A path of at most 512 characters with its slashes, and a name of at most 64: docs of IAM's CreateRole.
+_IAM_NAME = r"([A-Za-z0-9_+=,.@/-]{1,510}/)?[A-Za-z0-9_+=,.@-]{1,64}"
+RoleArn = Annotated[str, StringConstraints(pattern=rf"^arn:aws[a-z-]*:iam::[0-9]{{12}}:role/{_IAM_NAME}$")]
+PrincipalArn = Annotated[str, StringConstraints(pattern=rf"^arn:aws[a-z-]*:iam::[0-9]{{12}}:(role|user)/{_IAM_NAME}$")]
+# Kubernetes' names of Secrets are DNS subdomains.
+SecretName = Annotated[str, StringConstraints(pattern=f"^{_SUBDOMAIN.pattern}$", max_length=253)]
 ImageName = Annotated[
     str,
     StringConstraints(min_length=3, max_length=500),

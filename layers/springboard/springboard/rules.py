@@ -87,6 +87,14 @@ def _names_once(spec: EnvironmentSpec) -> Iterator[FieldError]:
     yield from _unique("spec.addons[{}].name", [addon.name for addon in spec.addons])
     access = spec.cluster.access or []
     yield from _unique("spec.cluster.access[{}]", [(entry.principal_arn, entry.policy) for entry in access])
+    for number, entry in enumerate(access):
+        yield from _unique(f"spec.cluster.access[{number}].namespaces[{{}}]", entry.namespaces)
+    # AWS keeps a network once: what was asked for twice would never be what is there.
+    yield from _unique("spec.cluster.apiAccess.publicCidrs[{}]", spec.cluster.api_access.public_cidrs)
+    yield from _unique("spec.ingress.allowCidrs[{}]", spec.ingress.allow_cidrs)
+    for number, app in enumerate(spec.apps):
+        yield from _unique(f"spec.apps[{number}].spring.profiles[{{}}]", app.spring.profiles)
+        yield from _unique(f"spec.apps[{number}].envFromSecrets[{{}}]", app.env_from_secrets)
 
 
 def _exclusions(spec: EnvironmentSpec) -> Iterator[FieldError]:

@@ -33,6 +33,7 @@ from springboard.fields import (
     PrincipalArn,
     PublicCidr,
     RoleArn,
+    SecretName,
     TimeZone,
     Variables,
 )
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 Weekday = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 Profile = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
-SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 Words = Annotated[PlainText, StringConstraints(min_length=1, max_length=500)]
 
 API_VERSION: Final = "springboard/v1beta1"
@@ -62,7 +62,6 @@ class Model(BaseModel):
         extra="forbid",
         frozen=True,
         alias_generator=to_camel,
-        populate_by_name=True,
         use_attribute_docstrings=True,
         field_title_generator=_title,
     )

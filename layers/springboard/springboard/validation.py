@@ -8,6 +8,7 @@ nothing in another.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from copy import deepcopy
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ _ROUNDS = 8  # leaving a wrong part out can uncover another; a document that nee
 # Fields in which a secret may stand, rightly or by mistake, and the part of an address that holds a password.
 _SECRETIVE = {"env", "envFromSecrets", "configuration"}
 _USER_INFORMATION = re.compile(r":[^/@]*@(?!sha256:)")
+_TOKEN = re.compile(r"@(?!sha256:)|[?#]")  # of an image: a user alone may be a token, and so may a query
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.:$/-]{1,130}")
 
 
@@ -180,7 +182,9 @@ def _value(detail: ErrorDetails, place: Location) -> str:
     given = detail["input"]
     if isinstance(given, dict | list) or (isinstance(given, str) and _USER_INFORMATION.search(given)):
         return ""
-    shown = ascii(given) if isinstance(given, str) else str(given)
+    if place[-1] == "image" and isinstance(given, str) and _TOKEN.search(given):
+        return ""
+    shown = ascii(given) if isinstance(given, str) else json.dumps(given)
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
 
 
@@ -198,7 +202,8 @@ def _words(detail: ErrorDetails, place: Location) -> tuple[str, str]:
         words = _not_text(detail["input"])
     elif kind == "string_pattern_mismatch":
         pattern = context.get("pattern", "what is allowed")
-        words = f"does not match {pattern}", _PATTERNS.get(str(place[-1]), "write it as the pattern says")
+        field = next((part for part in reversed(place) if isinstance(part, str)), "")  # of an entry: its list
+        words = f"does not match {pattern}", _PATTERNS.get(field, "write it as the pattern says")
     elif kind == "literal_error":
         expected = str(context.get("expected", ""))
         words = f"is none of {expected}", _nearest_of(str(detail["input"]), expected)
@@ -218,7 +223,7 @@ _BOUNDS = {
     "less_than_equal": ("is above {le}", "write at most {le}"),
     "string_too_short": ("is shorter than {min_length} characters", "write at least {min_length}"),
     "string_too_long": ("is longer than {max_length} characters", "write at most {max_length}"),
-    "too_short": ("has fewer than {min_length} entries", "give at least {min_length}"),
+    "too_short": ("has too few entries", "give at least {min_length}"),
     "too_long": ("has more than {max_length} entries", "give at most {max_length}"),
 }
 _SHAPES = {
@@ -234,7 +239,7 @@ _SHAPES = {
 def _unquoted(kind: str, given: object) -> str:
     """What to write instead of a value of another shape."""
     match kind, given:
-        case "int_type", str():
+        case "int_type", str() if given.isdecimal():
             return "remove the quotes"
         case "int_type", _:
             return "write digits, without a fraction"
@@ -276,7 +281,12 @@ _PATTERNS = {
     "last": "YYYY-MM-DD",
     "principalArn": "the ARN of an IAM role or user, not of a session",
     "roleArn": "the ARN of an IAM role",
+    "certificateArn": "the ARN of an ACM certificate, as arn:aws:acm:eu-west-1:111122223333:certificate/…",
     "actuatorPath": "a path as /actuator",
+    "namespaces": "the name of a namespace: lower-case letters, digits and hyphens, beginning with a letter",
+    "profiles": "the name of a Spring profile: letters, digits, _ and -",
+    "envFromSecrets": "the name of a Kubernetes Secret: lower-case letters, digits, hyphens and dots",
+    "version": "default, or a version as v1.12.4-eksbuild.1",
 }
 
 

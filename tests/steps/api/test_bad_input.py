@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from api import log
 from api.app import respond
-from tests.steps.api.fakes import ALICE, Client, FakeWorld, document, event
+from tests.steps.api.fakes import ALICE, IMAGE, Client, FakeWorld, document, event
 
 if TYPE_CHECKING:
     from tests.steps.api.fakes import Reply
 
 SMALLEST = json.dumps(document())
+ROLE = "arn:aws:iam::111122223333:role"
 
 
 def refused(reply: Reply, world: FakeWorld, status: int) -> None:
@@ -323,3 +324,102 @@ def test_no_document_gets_a_5xx(part: str, value: Any) -> None:
     made = {**document(), part: value}
     answer = respond(FakeWorld(), event("POST", "/environments", raw=json.dumps(made)))  # type: ignore[arg-type]
     assert answer["statusCode"] < 500, answer
+
+
+def test_b1_a_number_that_is_not_read_is_named_by_its_key(call: Client, world: FakeWorld) -> None:
+    for number in ("1" * 16, "-" + "9" * 5_000, "1e999"):
+        for body in (
+            SMALLEST.replace('"spec": {', f'"spec": {{"ttlHours": {number}, '),
+            f'{{"ttlHours": [[1, {number}]]}}',
+        ):
+            reply = call("POST", "/environments", raw=body)
+            refused(reply, world, 400)
+            assert "'ttlHours'" in reply.document["detail"]
+            assert number not in reply.document["detail"]
+    refused(call("POST", "/environments", raw="1" * 16), world, 400)
+
+
+def test_b1_a_compressed_body_is_another_content_encoding(call: Client, world: FakeWorld) -> None:
+    reply = call("POST", "/environments", document(), headers={"content-encoding": "gzip"})
+    refused(reply, world, 415)
+    assert "uncompressed" in reply.document["remedy"]
+    assert call("POST", "/environments", document(), headers={"content-encoding": "Identity"}).status == 202
+
+
+@pytest.mark.parametrize("query", ["dryRun", "&", "dryRun=true&", "dryRun=%ff", "dryRun=true&dryRun=true"])
+def test_a_query_that_is_malformed_tells_how_to_write_it(call: Client, world: FakeWorld, query: str) -> None:
+    reply = call("POST", "/environments", document(), query=query)
+    refused(reply, world, 400)
+    assert reply.document["remedy"]
+
+
+def test_b2_fields_have_one_name_each(call: Client, world: FakeWorld) -> None:
+    """The models' own names, as Python writes them, are no fields: the schema knows none of them."""
+    made = document(ttl_hours=5, node_groups=[{"name": "w"}], nodeGroups=[{"name": "workers", "disk_gi_b": 20}])
+    reply = call("POST", "/environments", made)
+    refused(reply, world, 422)
+    assert {(each["field"], each["remedy"]) for each in reply.document["errors"]} == {
+        ("spec.ttl_hours", "did you mean ttlHours?"),
+        ("spec.node_groups", "did you mean nodeGroups?"),
+        ("spec.nodeGroups[0].disk_gi_b", "did you mean diskGiB?"),
+    }
+
+
+def test_b8_a_refused_image_is_not_shown_where_it_may_hold_a_token(call: Client, world: FakeWorld) -> None:
+    for name in ("hunter2@reg.example.com/x:1", "reg.example.com/x:1?token=hunter2", "reg.example.com/x:1#hunter2"):
+        reply = call("POST", "/environments", document(apps=[{"image": name}]))
+        refused(reply, world, 422)
+        assert "hunter2" not in json.dumps(reply.document)
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"ingress": {"allowCidrs": ["10.0.0.0/8", "192.168.0.0/16", "10.0.0.0/8"]}}, "spec.ingress.allowCidrs[2]"),
+        (
+            {"cluster": {"apiAccess": {"publicCidrs": ["8.8.8.8/32", "8.8.8.8/32"]}}},
+            "spec.cluster.apiAccess.publicCidrs[1]",
+        ),
+        (
+            {"cluster": {"access": [{"principalArn": f"{ROLE}/a", "namespaces": ["shop", "shop"]}]}},
+            "spec.cluster.access[0].namespaces[1]",
+        ),
+        ({"apps": [{"image": IMAGE, "envFromSecrets": ["a", "a"]}]}, "spec.apps[0].envFromSecrets[1]"),
+        ({"apps": [{"image": IMAGE, "spring": {"profiles": ["a", "a"]}}]}, "spec.apps[0].spring.profiles[1]"),
+    ],
+)
+def test_b11_what_is_a_set_names_each_once(call: Client, world: FakeWorld, spec: dict[str, Any], field: str) -> None:
+    reply = call("POST", "/environments", document(**spec))
+    refused(reply, world, 422)
+    assert [each["field"] for each in reply.document["errors"]] == [field]
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"apps": [{"image": IMAGE, "envFromSecrets": ["a..b"]}]}, "spec.apps[0].envFromSecrets[0]"),
+        ({"apps": [{"image": IMAGE, "envFromSecrets": ["a-.b"]}]}, "spec.apps[0].envFromSecrets[0]"),
+        ({"apps": [{"image": IMAGE, "roleArn": f"{ROLE}/springboard-apps/"}]}, "spec.apps[0].roleArn"),
+        ({"apps": [{"image": IMAGE, "roleArn": f"{ROLE}/springboard-apps/{'a' * 65}"}]}, "spec.apps[0].roleArn"),
+        ({"cluster": {"access": [{"principalArn": f"{ROLE}//a"}]}}, "spec.cluster.access[0].principalArn"),
+        ({"cluster": {"access": [{"principalArn": f"{ROLE}/a/"}]}}, "spec.cluster.access[0].principalArn"),
+        ({"cluster": {"apiAccess": {"publicCidrs": ["100.64.0.0/10"]}}}, "spec.cluster.apiAccess.publicCidrs[0]"),
+    ],
+)
+def test_what_aws_or_kubernetes_would_refuse_half_an_hour_later_is_refused_at_once(
+    call: Client, world: FakeWorld, spec: dict[str, Any], field: str
+) -> None:
+    reply = call("POST", "/environments", document(**spec))
+    refused(reply, world, 422)
+    assert [each["field"] for each in reply.document["errors"]] == [field]
+    assert "pattern" not in reply.document["errors"][0]["remedy"]
+
+
+def test_values_are_shown_as_json_writes_them(call: Client, world: FakeWorld) -> None:
+    made = document(drift=None, deletionProtection="no", ttlHours=True, nodeGroups=[{"name": "w", "size": "0o3"}])
+    reply = call("POST", "/environments", made)
+    refused(reply, world, 422)
+    shown = {each["field"]: each.get("value") for each in reply.document["errors"]}
+    assert (shown["spec.drift"], shown["spec.ttlHours"]) == ("null", "true")
+    remedies = {each["field"]: each["remedy"] for each in reply.document["errors"]}
+    assert remedies["spec.nodeGroups[0].size"] == "write digits, without a fraction"

@@ -562,3 +562,25 @@ def test_one_condition_per_component(call: Client) -> None:
     assert types[:4] == ["Ready", "Available", "Progressing", "Drifted"]
     assert types[4:] == [row.condition for row in ROWS]
     assert NOW.year == 2026
+
+
+def test_if_none_match_changes_nothing_that_it_names(call: Client, world: FakeWorld) -> None:
+    """RFC 9110, 13.1.2: whatever the method, what exists fails `*`, and its own tag, weak or not."""
+    call("POST", "/environments", document())
+    world.finish("shop")
+    writes = list(world.store.writes)
+    change = {"spec": {"drift": "Repair"}}
+    for none_match, status in (
+        ("*", 412),
+        (" * ", 412),
+        ('"1"', 412),
+        ('"7", W/"1"', 412),
+        ("x", 400),
+        ('*, "1"', 400),
+    ):
+        headers = {"if-none-match": none_match}
+        assert call("PUT", "/environments/shop", document(), headers=headers | {"if-match": '"1"'}).status == status
+        assert call("PATCH", "/environments/shop", change, headers=headers).status == status
+        assert call("DELETE", "/environments/shop", headers=headers).status == status
+    assert world.store.writes == writes
+    assert call("PATCH", "/environments/shop", change, headers={"if-none-match": '"7"'}).status == 202

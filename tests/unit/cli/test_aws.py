@@ -96,3 +96,24 @@ def test_a_refusal_says_what_to_do(code: str, ends: Exit) -> None:
 )
 def test_the_local_cloud_is_known_by_its_address(url: str, local: bool) -> None:  # noqa: FBT001 - a parameter
     assert aws.is_loopback(url) is local
+
+
+@pytest.mark.parametrize(
+    ("region", "endpoint", "words", "remedy"),
+    [
+        ("eu west 1", None, "eu west 1", "as eu-west-1"),
+        ("eu-west-1", "nonsense", "nonsense", "AWS_ENDPOINT_URL"),
+        ("eu-west-1", "http://[::1", "Invalid", "AWS_ENDPOINT_URL"),
+    ],
+)
+def test_what_is_no_region_or_no_address_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, region: str, endpoint: str | None, words: str, remedy: str
+) -> None:
+    if endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+
+    with pytest.raises(CommandError, match=words) as caught:
+        aws.Account(None, region).stack("springboard")
+    assert caught.value.code is Exit.INVALID
+    assert remedy in caught.value.remedy
+    assert not aws.is_loopback(endpoint or "")

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from springboard import validation
 from springboard.components.table import ROWS
 from springboard_cli import aws, dns, health, yaml_document
+from springboard_cli.aws import AwsRefusedError
 from springboard_cli.errors import CommandError
 from tests.unit.cli.stand_ins import IMAGE, Account, Machine, answer, environment
 
@@ -652,3 +653,23 @@ def test_a_resolvers_answer_is_read() -> None:
 def test_what_is_no_answer_is_not_taken_for_one(datagram: bytes) -> None:
     with pytest.raises((ValueError, IndexError, struct.error)):
         dns.answer(datagram, 7)
+
+
+def test_doctor_tells_a_remedy_once_for_all_that_it_mends(sound: Machine) -> None:
+    gone = AwsRefusedError("Stack with id springboard does not exist")
+    gone.aws_code = "ValidationError"
+    sound.account.answers["describe_stacks"] = gone
+
+    result = sound.run("doctor")
+
+    assert result.exit_code == 1
+    assert result.stdout.count("there is no stack springboard") > 5
+    assert result.stdout.count("`sam deploy`") == 2  # of what fails, and of the quota that could not be read
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "99999"])
+def test_a_port_that_there_is_not_is_wrong_usage(machine: Machine, port: str) -> None:
+    result = machine.run("local", "up", "--port", port)
+
+    assert result.exit_code == 2
+    assert "--port" in result.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import yaml
 
 from tests.unit.cli.stand_ins import (
@@ -304,3 +305,26 @@ def test_versions_and_schema(machine: Machine) -> None:
     assert row == ["1.35", "default", "1.35.2", "STANDARD_SUPPORT", "2027-03-27", "2028-03-27"]
     assert machine.run("versions", "-o", "name").stdout == "1.35\n"
     assert json.loads(machine.run("schema").stdout) == {"title": "Springboard environment"}
+
+
+def test_a_selector_with_spaces_is_sent_as_it_is_signed(machine: Machine) -> None:
+    """SigV4 knows a space as %20 alone: with + the API would refuse the signature."""
+    machine.api.says("GET", "/environments", answer({"items": [], "metadata": {}}))
+
+    machine.run("get", "-l", "team in (a, b),example.com/x!=1")
+
+    [(_, url)] = machine.account.signed
+    query = url.partition("?")[2]
+    assert "labelSelector=team%20in%20%28a%2C%20b%29%2Cexample.com%2Fx%21%3D1" in query
+    assert machine.api.sent[0].query["labelSelector"] == "team in (a, b),example.com/x!=1"
+
+
+@pytest.mark.parametrize("selection", [("-l", "team=other"), ("--phase", "Failed")])
+def test_one_environment_is_not_selected_among_others(machine: Machine, selection: tuple[str, str]) -> None:
+    """It would be shown though it is none of those that were asked for."""
+    machine.api.add(environment("shop"))
+
+    result = machine.run("get", "shop", *selection)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "leave out the name" in result.stderr

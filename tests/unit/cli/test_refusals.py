@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import httpx
 import pytest
 
 from springboard_cli.aws import AwsRefusedError
 from springboard_cli.errors import CommandError, Exit
 from tests.unit.cli.stand_ins import API_URL, Account, Machine, answer, environment, problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def gateway(status: int, message: str) -> httpx.Response:
@@ -180,3 +185,33 @@ def test_version_and_help(machine: Machine) -> None:
     assert "Exit codes" in shown
     for command in ("apply", "plan", "why", "doctor", "kubeconfig", "local"):
         assert command in shown
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://x/y", "http://[::1", "https://", "http://host:port"])
+def test_an_address_that_is_none_is_wrong_usage(machine: Machine, url: str) -> None:
+    machine.environ["SPRINGBOARD_API_URL"] = url
+
+    result = machine.run("get")
+
+    assert (result.exit_code, machine.clock.slept) == (2, [])
+    assert "SPRINGBOARD_API_URL" in result.stderr
+
+
+def test_a_stack_without_a_name_is_wrong_usage(machine: Machine) -> None:
+    result = machine.run("--stack", "", "get")
+
+    assert result.exit_code == 2
+    assert "--stack" in result.stderr
+
+
+def test_what_cannot_be_written_ends_in_words(machine: Machine, tmp_path: Path) -> None:
+    """As with a disk that is full, or here a folder that is none."""
+    (tmp_path / "file").write_text("")
+    machine.environ["KUBECONFIG"] = str(tmp_path / "file" / "config")
+    machine.api.add(environment())
+
+    result = machine.run("kubeconfig", "shop")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.output
