@@ -120,12 +120,18 @@ def _row(figure: Figure) -> dict[str, Any]:
 
 def lines(told: dict[str, Any]) -> list[str]:
     """The document as a table for people."""
-    marks = {True: "met", False: "MISSED", None: ""}
     return [
         f"{row['name']:50} {_number(row['value']):>9} {row['unit']:12} {_bound(row['budget']):>9}"
-        f"  {marks[row['met']]:7} {row['peer'] or ''}".rstrip()
+        f"  {_mark(row):12} {row['peer'] or ''}".rstrip()
         for row in told["figures"]
     ]
+
+
+def _mark(row: dict[str, Any]) -> str:
+    """How a budget stands; one that this run did not measure is not passed over in silence."""
+    if row["met"] is None:
+        return "" if row["budget"] is None else "not measured"
+    return "met" if row["met"] else "MISSED"
 
 
 def _number(value: float | None) -> str:

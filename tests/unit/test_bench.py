@@ -23,7 +23,11 @@ def test_every_figure_stands_in_the_document_measured_or_not() -> None:
     assert (rows["AWS calls of a create"]["met"], rows["AWS calls of a create"]["budget"]) == (False, 130)
     assert (rows["layer zipped"]["value"], rows["layer zipped"]["met"]) == (None, None)
     assert (rows["demo"]["budget"], rows["demo"]["met"]) == (None, None)
-    assert "MISSED" in next(line for line in budgets.lines(told) if line.startswith("AWS calls of a create"))
+    shown = {name: next(line for line in budgets.lines(told) if line.startswith(f"{name} ")) for name in FIGURES}
+    assert "MISSED" in shown["AWS calls of a create"]
+    assert [name for name, line in shown.items() if "not measured" in line] == [
+        name for name in BUDGETS if name != "AWS calls of a create"
+    ]
 
 
 def test_the_budgets_are_those_that_were_agreed() -> None:

@@ -117,7 +117,7 @@ def test_every_application_has_to_be_served() -> None:
 
 @pytest.mark.parametrize(("behind", "ready"), [(0, True), (1, False)])
 def test_nodes_that_were_seen_ready_of_a_former_generation_may_be_about_to_change(behind: int, *, ready: bool) -> None:
-    record = environment()
+    record = replace(environment(), generation=3)
     conditions = {
         "NodeGroupsReady": Condition("NodeGroupsReady", "True", "Active", "", NOW, record.generation - behind),
         "WorkloadReady": Condition("WorkloadReady", "True", "AsDesired", "", NOW, record.generation),
