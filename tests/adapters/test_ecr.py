@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 DIGEST = "sha256:" + "a" * 64
 BLOB = "sha256:" + "b" * 64
+CANARY = "canary-7d1e02"
 SINGLE = {"schemaVersion": 2, "config": {"digest": BLOB}, "layers": []}
 
 
@@ -25,6 +28,9 @@ class Blobs(BaseHTTPRequestHandler):
     """Serves config blobs by path."""
 
     def do_GET(self) -> None:
+        if self.path.startswith("/broken"):
+            self.close_connection = True
+            return
         body = {"/amd64": b'{"architecture": "amd64", "os": "linux"}', "/odd": b"[]"}.get(self.path)
         self.send_response(200 if body is not None else 403)
         self.end_headers()
@@ -98,6 +104,16 @@ def test_what_is_not_there(error: str) -> None:
 def test_a_config_that_says_nothing(blobs: str) -> None:
     assert Ecr(Client(SINGLE, f"{blobs}/odd")).image("shop", tag="1") == Found(DIGEST, frozenset())
     assert Ecr(Client({"config": {}})).image("shop", tag="1") == Found(DIGEST, frozenset())
+
+
+def test_an_address_that_opens_a_blob_is_told_nobody(blobs: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Not by the client's own log between two tries, and not by what an error came from, which the API logs too."""
+    caplog.set_level(logging.INFO)
+    with pytest.raises(UnavailableError) as caught:
+        Ecr(Client(SINGLE, f"{blobs}/broken?X-Amz-Signature={CANARY}")).image("shop", tag="1")
+    told = "".join(traceback.format_exception(caught.value)) + caplog.text
+    assert "could not be read" in told
+    assert CANARY not in told
 
 
 def test_a_blob_that_cannot_be_read(blobs: str) -> None:

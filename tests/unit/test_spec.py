@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from springboard import image, spec, validation
 from springboard.errors import InvalidError
@@ -365,3 +366,13 @@ def test_the_schema_says_what_editors_need() -> None:
     assert definitions["App"]["properties"]["port"]["default"] == 8080
     assert "description" in definitions["Cluster"]["properties"]["minVersion"]
     assert "title" in schema
+
+
+def test_what_does_not_fit_is_told_without_its_values() -> None:
+    """A record of before a stricter release ends in a traceback, which is logged; a value may be a password."""
+    wrong = {"apps": [{"image": IMAGE, "env": {"PASSWORD": 47110815}, "unheard": "canary-3f9a"}]}
+    with pytest.raises(ValidationError) as caught:
+        spec.EnvironmentSpec.model_validate_json(json.dumps(wrong))
+    assert "unheard" in str(caught.value)
+    assert "canary-3f9a" not in str(caught.value)
+    assert "47110815" not in str(caught.value)

@@ -64,6 +64,7 @@ class Model(BaseModel):
         alias_generator=to_camel,
         use_attribute_docstrings=True,
         field_title_generator=_title,
+        hide_input_in_errors=True,  # what does not fit may be a password, and an error may be logged
     )
 
 

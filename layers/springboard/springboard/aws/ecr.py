@@ -88,14 +88,20 @@ def _platforms(index: dict[str, Any]) -> frozenset[str]:
 
 
 def _download(url: str) -> bytes:
-    """A blob by the presigned address that ECR gave; it needs no credentials of ours."""
-    try:
-        answer = urllib3.request(
-            "GET", url, timeout=urllib3.Timeout(connect=3, read=10), retries=2, preload_content=False
-        )
-        data: bytes = answer.read(_LARGEST_CONFIG)
-    except urllib3.exceptions.HTTPError as err:
-        raise UnavailableError(f"the image's configuration could not be read: {type(err).__name__}") from err
+    """A blob by the presigned address that ECR gave; it needs no credentials of ours.
+
+    Whoever has the address can read the blob: the client's own retries would log it, and its errors tell it.
+    """
+    for last in (False, False, True):
+        try:
+            answer = urllib3.request(
+                "GET", url, timeout=urllib3.Timeout(connect=3, read=10), retries=False, preload_content=False
+            )
+            data: bytes = answer.read(_LARGEST_CONFIG)
+            break
+        except urllib3.exceptions.HTTPError as err:
+            if last:
+                raise UnavailableError(f"the image's configuration could not be read: {type(err).__name__}") from None
     if answer.status != 200:
         raise UnavailableError(f"the image's configuration could not be read: HTTP {answer.status}")
     return data
