@@ -177,6 +177,21 @@ def test_who_deploys_can_do_nothing_but_by_the_role(pipeline: Pipeline) -> None:
         iam.attach_role_policy(RoleName=made, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
 
 
+@pytest.mark.parametrize(("principal", "action"), [(ROLE, "s3:GetObject"), (PIPELINE, "s3:PutObject")])
+def test_packages_go_through_a_bucket_of_the_account_alone(pipeline: Pipeline, principal: str, action: str) -> None:
+    """Bucket names are the world's: who guesses sam's next one gets no template in, and no package out."""
+    from springboard_local.services import iam  # noqa: PLC0415 - of moto, which the cloud has to prepare first
+
+    del pipeline  # which has made both
+    role = principal.rpartition("/")[2]
+    session = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/session"
+    asker = iam.Principal(session, "AROA:session", ACCOUNT, "session", "AssumedRole", principal)
+    package = "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-1/package.zip"
+    assert iam.is_allowed(asker, action, package, {}) is None
+    theirs = iam.is_allowed(asker, action, package, {"aws:resourceaccount": ("444455556666",)})
+    assert f"because no identity-based policy allows the {action} action" in str(theirs)
+
+
 def test_a_role_that_cloudformation_may_not_assume_is_refused(pipeline: Pipeline) -> None:
     made = pipeline.cloud.client("iam").create_role(RoleName="mine", AssumeRolePolicyDocument=json.dumps(TRUST))
     with pytest.raises(ClientError, match="is invalid or cannot be assumed"):
