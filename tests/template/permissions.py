@@ -58,8 +58,10 @@ def _line(statement: Statement) -> str:
 
 def _conditions(statement: Statement) -> str:
     found = [
-        f"`{key}` is {' or '.join(f'`{_short(value)}`' for value in _several(values))}"
-        for tests in statement.body.get("Condition", {}).values()
+        f"there is {'no ' if str(values) == 'true' else ''}`{key}`"
+        if operator == "Null"
+        else f"`{key}` is {' or '.join(f'`{_short(value)}`' for value in _several(values))}"
+        for operator, tests in statement.body.get("Condition", {}).items()
         for key, values in tests.items()
     ]
     return f", if {' and '.join(found)}" if found else ""

@@ -788,6 +788,54 @@ def test_each_condition_is_needed_to_keep_out_what_is_not_meant(account: Account
     assert account.held(since) >= asked.holds
 
 
+OF_LAMBDA = {
+    Condition("WorkloadFunctionRole", f"ec2:{action}", "lambda:SourceFunctionArn")
+    for action in (
+        "CreateNetworkInterface",
+        "DescribeNetworkInterfaces",
+        "DeleteNetworkInterface",
+        "AssignPrivateIpAddresses",
+        "UnassignPrivateIpAddresses",
+        "DescribeSubnets",
+    )
+}
+
+
+def test_what_lambda_needs_of_the_network_the_functions_own_code_may_not(account: Account) -> None:
+    """Lambda attaches the function in its role's name; with the keys that the code has, nobody touches an interface."""
+    from springboard_local.services import iam  # noqa: PLC0415 - of moto, which the cloud has to prepare first
+
+    role = account.arn("WorkloadFunctionRole")
+    code = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{stack.STACK}-workload"
+    lambdas = account.acting("WorkloadFunctionRole", "ec2")
+    keys = iam.assume_for_service(role, "lambda.amazonaws.com", "session", function=code)
+    stolen = account.springboard.aws.client(
+        "ec2",
+        endpoint_url=account.springboard.cloud.endpoint,
+        aws_access_key_id=keys.access_key,
+        aws_secret_access_key=keys.secret_key,
+        aws_session_token=keys.session_token,
+    )
+    [subnet, *_] = account.subnets()
+    interface = lambdas.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
+    addresses = {"NetworkInterfaceId": interface, "PrivateIpAddresses": ["10.64.0.9"]}
+    calls: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("create_network_interface", {"SubnetId": subnet}),
+        ("describe_network_interfaces", {}),
+        ("describe_subnets", {}),
+        ("assign_private_ip_addresses", addresses),
+        ("unassign_private_ip_addresses", addresses),
+        ("delete_network_interface", {"NetworkInterfaceId": interface}),
+    )
+    since = account.refusals()
+    for call, parameters in calls:
+        told = refusal(getattr(stolen, call), parameters)
+        assert "is not authorized to perform: ec2:" in told, call
+    assert account.held(since) == OF_LAMBDA
+    for call, parameters in calls:
+        assert "is not authorized" not in refusal(getattr(lambdas, call), parameters), call
+
+
 def test_no_condition_is_without_a_story_and_no_story_without_a_condition() -> None:
     stories: tuple[Case | Asked, ...] = (*CASES, *ASKED)
     told = {each for story in stories for each in story.holds}
@@ -797,6 +845,7 @@ def test_no_condition_is_without_a_story_and_no_story_without_a_condition() -> N
         sorted({role for each in templates for role in source.resources("AWS::IAM::Role", each)} - set(TRUST_IN)) == []
     )
     told |= {Condition(role, "route53:ChangeResourceRecordSets", key) for role, _, _, keys in RECORDS for key in keys}
+    told |= OF_LAMBDA
     written = grants.conditions(*templates)
     assert sorted(set(written) - told) == []
     assert sorted(told - set(written)) == []

@@ -34,6 +34,7 @@ from springboard_local.services.iam.principals import (
     document_text,
     expired,
     forget,
+    given_to,
     policies_of,
     principal_of,
     register_administrator,
@@ -336,11 +337,17 @@ def assume_for_service(
     source_arn: str | None = None,
     seconds: int = 3_600,
     region: str = "eu-west-1",
+    function: str = "",
 ) -> Credentials:
-    """Keys of a role for a service ("lambda.amazonaws.com"); NotAuthorizedError if its trust policy says no."""
+    """Keys of a role for a service ("lambda.amazonaws.com"); NotAuthorizedError if its trust policy says no.
+
+    `function` is the ARN of the one whose code gets them, which every request with them tells IAM.
+    """
     if problem := trust_problem(role_arn, service, source_arn):
         raise NotAuthorizedError(problem)
     assumed = sts_backends[ACCOUNT]["aws"].assume_role(region, session, role_arn, None, seconds, None)
+    if function:
+        given_to(function, assumed.access_key_id)
     return Credentials(assumed.access_key_id, assumed.secret_access_key, assumed.session_token)
 
 

@@ -61,6 +61,8 @@ def principal_keys(principal: Principal) -> Keys:
         "aws:userid": (principal.user_id,),
         "aws:principalisawsservice": ("false",),
     }
+    if principal.function:
+        keys["lambda:sourcefunctionarn"] = (principal.function,)
     if principal.kind == "User":
         keys["aws:username"] = (principal.name,)
     for key, value in principal.tags:

@@ -26,6 +26,7 @@ class Principal:
     role_arn: str = ""  # of a session
     access_key: str = ""
     tags: tuple[tuple[str, str], ...] = ()
+    function: str = ""  # lambda:SourceFunctionArn: the ARN of the function whose code has the keys
 
     @property
     def administrator(self) -> bool:
@@ -51,6 +52,7 @@ class Policies:
 class _State:
     administrators: dict[str, str] = field(default_factory=dict)
     sessions: dict[str, Any] = field(default_factory=dict)  # moto's AssumedRole by access key
+    functions: dict[str, str] = field(default_factory=dict)  # ARN by access key
     seen: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -62,7 +64,13 @@ def forget() -> None:
     """Drop what was learned of sessions; administrators stay."""
     with _state.lock:
         _state.sessions.clear()
+        _state.functions.clear()
         _state.seen = 0
+
+
+def given_to(function: str, access_key: str) -> None:
+    """These keys are a function's own, in its execution environment; what Lambda asks in its role's name has others."""
+    _state.functions[access_key] = function
 
 
 def register_administrator(access_key: str, secret: str) -> None:
@@ -105,6 +113,7 @@ def principal_of(access_key: str) -> Principal | None:
             session.role_arn,
             access_key,
             _tags(_role(session.role_arn)),
+            _state.functions.get(access_key, ""),
         )
     found = _user(access_key)
     if found is None or found[1].status != "Active":

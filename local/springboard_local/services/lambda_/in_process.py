@@ -221,7 +221,7 @@ class InProcessFactory:
     def __init__(
         self,
         handlers: Mapping[str, Function],
-        keys: Callable[[str, str], Mapping[str, str]],
+        keys: Callable[[Configuration], Mapping[str, str]],
         make_session: Callable[[InProcessWorker, Mapping[str, str]], Any],
         endpoint: str,
     ) -> None:
@@ -233,7 +233,7 @@ class InProcessFactory:
 
     def __call__(self, configuration: Configuration) -> InProcessWorker:
         """A worker for the function."""
-        credentials = self._keys(configuration.role, configuration.session)
+        credentials = self._keys(configuration)
         function = self._find(configuration)
         return InProcessWorker(configuration, function, credentials, self._make_session, self._endpoint)
 

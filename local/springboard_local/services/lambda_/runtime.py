@@ -249,9 +249,10 @@ class Runtime:
     # credentials
 
     @staticmethod
-    def _keys(role: str, session: str) -> Mapping[str, str]:
-        """The credentials that Lambda itself takes for a function; NotAuthorizedError if the role does not trust it."""
-        taken = iam.assume_for_service(role, PRINCIPAL, session)
+    def _keys(found: Configuration) -> Mapping[str, str]:
+        """The credentials that Lambda gives a function's code; NotAuthorizedError if the role does not trust it."""
+        function = ":".join(found.arn.split(":")[:7])  # whatever version it is
+        taken = iam.assume_for_service(found.role, PRINCIPAL, found.session, function=function)
         return {
             "AWS_ACCESS_KEY_ID": taken.access_key,
             "AWS_SECRET_ACCESS_KEY": taken.secret_key,

@@ -256,8 +256,10 @@ class Worker:
 class Factory:
     """Makes workers with the settings of one cloud."""
 
-    def __init__(self, python: Path, state: Path, endpoint: str, keys: Callable[[str, str], Mapping[str, str]]) -> None:
-        """`keys(role, session)`: the variables with a role session's credentials."""
+    def __init__(
+        self, python: Path, state: Path, endpoint: str, keys: Callable[[Configuration], Mapping[str, str]]
+    ) -> None:
+        """`keys`: the variables with the credentials of a function's code."""
         self._python = python
         self._state = state
         self._endpoint = endpoint
@@ -265,7 +267,7 @@ class Factory:
 
     def __call__(self, configuration: Configuration) -> Worker:
         """Start a worker."""
-        credentials = self._keys(configuration.role, configuration.session)
+        credentials = self._keys(configuration)
         return Worker(configuration, self._python, self._state, credentials, self._endpoint)
 
 
