@@ -100,6 +100,12 @@ def test_labels_become_tags_and_go_with_them_but_tags_of_others_stay() -> None:
     assert (change.tags, change.gone) == ({"team": "checkout"}, ("ring",))
 
 
+def test_tags_of_others_never_pass_for_labels_that_we_set() -> None:
+    desired = cluster.desired(environment(labels={"team": "checkout"}), SITE)
+    have = found(desired, tags={**desired.tags, "ring": "one", "cost-center": "42"})
+    assert cluster.learned(seen(have, label_keys=("gone", "ring", "team")))["labelKeys"] == ["ring", "team"]
+
+
 def test_a_cluster_of_somebody_else_is_refused_and_never_removed() -> None:
     observed = Observed(foreign="arn:theirs")
     with pytest.raises(NotOursError, match="sb-shop"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,11 @@ from hypothesis import strategies as st
 from springboard.components import node_groups
 from springboard.components.contract import ABSENT, Action, Effect, Failed, Ready, Waiting
 from springboard.components.node_groups import TRIES, Content, Found, Group, Groups, Observed, Template
-from springboard.errors import NotOursError
+from springboard.errors import NotOursError, UnavailableError
 from tests.unit.components.records import SITE, environment
+
+if TYPE_CHECKING:
+    from springboard.runtime import World
 
 SECURITY_GROUPS = ("sg-cluster", "sg-ingress")
 
@@ -168,6 +172,32 @@ def test_a_group_that_left_the_spec_goes_and_its_template_after_it() -> None:
     group, template = node_groups.changes(desired, observed)
     assert (type(group), group.possible) == (node_groups.DeleteGroup, True)
     assert (type(template), template.possible) == (node_groups.DeleteTemplate, False)
+
+
+def test_a_launch_template_that_no_group_has_goes() -> None:
+    """Its group has left the spec and is gone by now, or a killed step never came to make it."""
+    desired = wanted()
+    observed = seen(desired)
+    observed = replace(observed, templates=(*observed.templates, Template("sb-shop-old")))
+    (template,) = node_groups.changes(desired, observed)
+    assert (type(template), template.possible) == (node_groups.DeleteTemplate, True)
+    assert isinstance(node_groups.condition(desired, observed), Waiting)
+
+
+def test_f6_a_launch_template_that_does_not_show_yet_is_not_versioned_blindly() -> None:
+    desired = wanted()
+    calls: list[str] = []
+    ec2 = SimpleNamespace(
+        create_launch_template=lambda *_: calls.append("create"),
+        create_launch_template_version=lambda *_: calls.append("version"),
+        launch_template=lambda _: None,
+    )
+    without = Observed(security_group_ids=SECURITY_GROUPS, operation="op1")
+    (change,) = node_groups.changes(desired, without)
+    world = cast("World", SimpleNamespace(site=SITE, ec2=ec2))
+    with pytest.raises(UnavailableError):
+        node_groups.apply(world, environment(), change)
+    assert calls == ["create"]
 
 
 def test_a_group_of_somebody_else_is_refused_by_name_and_never_deleted() -> None:

@@ -95,6 +95,23 @@ def test_what_this_deletion_has_removed_is_not_asked_for_again_though_reads_show
         reconcile(cast("Component", lagging), ROW, WORLD, record, NOW, removal=True)
 
 
+def test_f6_nor_is_it_while_the_environment_stays() -> None:
+    """What a change has dropped is remembered until its step is done; what is made again is there."""
+    record = under(environment(), OperationKind.UPDATE)
+    lagging = Groups(seen={"a"}, there={"a"})
+    lagging.observe = lambda *_: Seen(groups=frozenset({"a"}))  # type: ignore[method-assign]
+    first = reconcile(cast("Component", lagging), ROW, WORLD, record, NOW)
+    assert (lagging.there, first.learned) == (set(), {"deleted": ["a"]})
+    later = record.with_facts("firewall", first.learned)
+    assert isinstance(reconcile(cast("Component", lagging), ROW, WORLD, later, NOW).verdict, Waiting)
+    gone = Groups(seen=set(), there=set())
+    assert reconcile(cast("Component", gone), ROW, WORLD, later, NOW).learned == {}
+    again = Groups(seen={"a"}, there={"a"})
+    again.changes = lambda *_: [Change(Action.CREATE, "a", "it is wanted again")]  # type: ignore[method-assign]
+    again.condition = lambda *_: Waiting("firewall", "it comes")  # type: ignore[method-assign]
+    assert reconcile(cast("Component", again), ROW, WORLD, later, NOW).learned == {}
+
+
 def test_a_denied_change_that_is_still_wanted_is_an_error() -> None:
     with pytest.raises(AccessDeniedError, match="denied: kept"):
         removed(Groups(seen={"kept"}, there={"kept"}))

@@ -17,7 +17,7 @@ from springboard.components.contract import ABSENT, Ready
 from springboard.components.schedules import Observed
 from springboard.errors import AccessDeniedError, ThrottledError
 from springboard.record import OperationKind
-from tests.unit.components.clients import Aws, survives_every_kill
+from tests.unit.components.clients import Aws, locked, survives_every_kill
 from tests.unit.components.records import NOW, SITE, UID, environment, under
 
 if TYPE_CHECKING:
@@ -42,6 +42,14 @@ def test_an_environment_with_an_end_has_two_schedules_and_one_without_has_one() 
     assert end["Target"]["DeadLetterConfig"] == {"Arn": SITE.schedule_dlq_arn}
     assert json.loads(end["Target"]["Input"])["environment"] == UID
     aws.until_ready(schedules, replace(record, expires_at=None))
+    assert set(aws.scheduler.state) == {DRIFT}
+
+
+def test_f4_an_end_that_a_killed_step_made_and_nobody_asks_for_any_more_goes() -> None:
+    aws = Aws()
+    aws.run(schedules, mortal())  # killed before it could say so: the record knows of none
+    later = locked(under(environment(), OperationKind.UPDATE))
+    aws.until_ready(schedules, later)
     assert set(aws.scheduler.state) == {DRIFT}
 
 

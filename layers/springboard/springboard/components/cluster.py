@@ -121,7 +121,7 @@ class Observed(Observation):
     failed: FailedUpdate | None = None  # an update that this operation asked for
     retrying: bool = False  # a retry found a cluster that had failed before it began
     looked_again: bool = True  # whether the log group may still come back after the control plane
-    label_keys: tuple[str, ...] = field(default=(), kw_only=True)  # labels that we set earlier, from the record
+    label_keys: tuple[str, ...] = field(default=(), kw_only=True)  # labels that we set, or did earlier by the record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,7 +247,7 @@ def observe(world: World, environment: Environment) -> Observed:
         failed=failed_update(world.eks.updates(name), environment) if differs and _running(environment) else None,
         retrying=found is not None and _failed_before(found, environment),
         looked_again="arn" not in environment.facts.get("cluster", {}),
-        label_keys=tuple(environment.facts.get("cluster", {}).get("labelKeys", ())),
+        label_keys=tuple(sorted({*environment.labels, *environment.facts.get("cluster", {}).get("labelKeys", ())})),
     )
 
 
@@ -296,7 +296,7 @@ def learned(observed: Observed) -> Mapping[str, Any]:
         "securityGroupId": found.cluster_security_group_id,
         "oidcIssuer": found.issuer,
         "supportType": found.support_type,
-        "labelKeys": sorted(key for key in found.tags if not key.startswith(("springboard:", "aws:"))),
+        "labelKeys": [key for key in observed.label_keys if key in found.tags],  # other tags are somebody else's
     }
 
 

@@ -26,7 +26,7 @@ from springboard.components.contract import (
 )
 from springboard.components.idempotency import token
 from springboard.components.updates import FailedUpdate, failed_update
-from springboard.errors import RESTORE, NotOursError
+from springboard.errors import RESTORE, NotOursError, UnavailableError
 from springboard.record import OperationKind, OperationStatus
 
 if TYPE_CHECKING:
@@ -581,9 +581,23 @@ def _with_needs(observed: Observed, world: World, environment: Environment) -> O
     templates = (_template(world, group.template) for group in (*idle, *again))
     return replace(
         observed,
-        templates=tuple(template for template in templates if template),
+        templates=(*(template for template in templates if template), *_unused_templates(observed, world, environment)),
         security_group_ids=tuple(sorted((known.security_group_id, ingress_id))),
     )
+
+
+def _unused_templates(observed: Observed, world: World, environment: Environment) -> Iterator[Template]:
+    """Launch templates of ours that no group of the spec has: of a group that left it, or that was never made.
+
+    They are looked for by their tag once no group is busy: in an operation's last look, and not in a first creation's.
+    """
+    busy = any(group.status in _BUSY for group in observed.groups)
+    if not observed.operation or environment.under(OperationKind.CREATE) or busy:
+        return
+    wanted = {group.template for group in desired(environment, world.site).groups}
+    for name in world.ec2.launch_templates(naming.OWNER_TAG, environment.uid):
+        if name not in wanted:
+            yield Template(name)
 
 
 def _with_failure(world: World, environment: Environment, group: Found) -> Found:
@@ -704,9 +718,11 @@ def _template_version(
     if not latest:
         world.ec2.create_launch_template(name, data, dict(tags), token(environment, f"template/{name}"))
         found = _template(world, name)
-        if found and found.content == content:
+        if found is None:
+            raise UnavailableError(f"EC2 does not show the launch template {name} yet")
+        if found.content == content:
             return found.version
-        latest = found.version if found else ""
+        latest = found.version
     what = f"template/{name}/{content!r}/{latest}"
     return str(world.ec2.create_launch_template_version(name, data, token(environment, what)))
 

@@ -9,7 +9,7 @@ from springboard.components.contract import ABSENT, Action, Failed, Outcome, Pac
 from springboard.errors import AccessDeniedError, NotOursError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from springboard.components.contract import Change, Component, Row, Verdict
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from springboard.runtime import World
 
 SHORTEST_WAIT = 5  # seconds
-DELETED = "deleted"  # among a component's facts: what this deletion has removed
+DELETED = "deleted"  # among a component's facts: what this operation has removed, until its step is done
 # The longer something takes, the more rarely it is looked at: a twenty-fifth of the wait so far is hardly noticed,
 # and bounds the number of looks, and with it an execution's history, whatever a component asks for.
 _SELDOM = 25
@@ -53,7 +53,7 @@ def reconcile(
     desired = _desired(component, world, environment, removal=removal)
     observed = component.observe(world, environment)
     applied: list[Change] = []
-    deleted = set(environment.facts.get(row.name, {}).get(DELETED, ())) if removal else set()
+    deleted = frozenset(environment.facts.get(row.name, {}).get(DELETED, ()))
     try:
         for change in _possible(component.changes(desired, observed)):
             try:
@@ -61,7 +61,7 @@ def reconcile(
             except AccessDeniedError:
                 # A right that hangs on the owner's tag is not given on what has no tags any more because somebody else
                 # has removed it since: that is what was wanted. A look tells it from a right that is missing. What an
-                # earlier step of this deletion has removed is gone, though AWS's reads may show it for minutes.
+                # earlier look of this operation has removed is gone, though AWS's reads may show it for minutes.
                 observed = component.observe(world, environment)
                 if change in component.changes(desired, observed) and change.resource not in deleted:
                     raise
@@ -69,8 +69,6 @@ def reconcile(
             if told:
                 environment = environment.with_facts(row.name, {**environment.facts.get(row.name, {}), **told})
             applied.append(change)
-            if removal and change.action is Action.DELETE:
-                deleted.add(change.resource)
         if applied:
             observed = component.observe(world, environment)
         verdict = component.condition(desired, observed)
@@ -81,12 +79,13 @@ def reconcile(
     waited = int((now - _waiting_since(environment, row, now, removal=removal)).total_seconds())
     if isinstance(verdict, Waiting):
         verdict = _patient(verdict, row, waited, removal=removal)
+    ready = isinstance(verdict, Ready)
     return Outcome(
-        ready=isinstance(verdict, Ready),
+        ready=ready,
         retry_after=_retry_after(verdict, row, waited, started=bool(applied)),
         verdict=verdict,
         changes=tuple(applied),
-        learned={**component.learned(observed), **({DELETED: sorted(deleted)} if deleted else {})},
+        learned={**component.learned(observed), **({} if ready and not removal else _deleted(deleted, applied))},
         at=now,
     )
 
@@ -97,6 +96,17 @@ def _desired(component: Component, world: World, environment: Environment, *, re
 
 def _possible(changes: Sequence[Change]) -> list[Change]:
     return [change for change in changes if change.possible]
+
+
+def _deleted(before: frozenset[str], applied: Sequence[Change]) -> Mapping[str, Any]:
+    """The fact of what is gone by now; what was made again is there."""
+    gone = set(before)
+    for change in applied:
+        if change.action is Action.DELETE:
+            gone.add(change.resource)
+        else:
+            gone.discard(change.resource)
+    return {DELETED: sorted(gone)} if gone else {}
 
 
 def _waiting_since(environment: Environment, row: Row, now: datetime, *, removal: bool) -> datetime:

@@ -136,11 +136,15 @@ def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
 
 
 def observe(world: World, environment: Environment) -> Observed:
-    """One call per schedule that is asked for or known; while the environment goes away, per possible one."""
+    """One call per schedule that is asked for or known; in an operation after the first, per possible one.
+
+    One that a killed step of an earlier operation made stands in no record, and its spec may be history.
+    """
     group = world.site.schedule_group
     names = {schedule.name for schedule in desired(environment, world.site).schedules}
     names |= set(environment.facts.get("schedules", {}).get("schedules", {}))
-    if environment.under(OperationKind.DELETE):
+    later = environment.lock is not None and not environment.under(OperationKind.CREATE)
+    if later or environment.under(OperationKind.DELETE):
         names |= set(_names(environment, world.site).values())
     found = (_found(world.scheduler.schedule(group, name)) for name in sorted(names))
     return Observed(group, {schedule.name: schedule for schedule in found if schedule is not None})

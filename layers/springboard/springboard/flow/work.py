@@ -28,17 +28,24 @@ def start(world: World, environment: Environment, operation: Operation) -> None:
 
 
 def remembering(before: Environment, after: Environment) -> Environment:
-    """`after`, whose facts name every host of `before`, so that what was made for one is found when it leaves.
+    """`after`, whose facts name hosts, pods' roles and labels of `before`, so that what was made for one goes with it.
 
-    A handler that was killed between making a host's record or certificate and writing that down has left no other
-    trace of it. Written with the new generation, this comes before anything could be forgotten.
+    A handler that was killed between making a host's record or certificate, a role's association or a label's tag and
+    writing that down has left no other trace of it. Written with the new generation, this comes before anything could
+    be forgotten.
     """
     hosts = {app.host for app in before.resolved.apps}
     dns, certificate = after.facts.get("dns", {}), after.facts.get("certificate", {})
     known = dns.get("records", {})
-    return after.with_facts("dns", {**dns, "records": {**dict.fromkeys(sorted(hosts), ""), **known}}).with_facts(
+    after = after.with_facts("dns", {**dns, "records": {**dict.fromkeys(sorted(hosts), ""), **known}}).with_facts(
         "certificate", {**certificate, "hosts": sorted(hosts | set(certificate.get("hosts", ())))}
     )
+    with_roles = {app.name or before.name for app in before.spec.apps if app.role_arn}
+    for component, key, names in (("workload", "roles", with_roles), ("cluster", "labelKeys", set(before.labels))):
+        facts = after.facts.get(component, {})
+        if names - set(facts.get(key, ())):
+            after = after.with_facts(component, {**facts, key: sorted(names | set(facts.get(key, ())))})
+    return after
 
 
 def busy(environment: Environment) -> ConflictError:
