@@ -13,7 +13,7 @@ from springboard import naming
 from springboard.components import load_balancer
 from springboard.components.contract import Failed, Ready, Waiting
 from springboard.components.load_balancer import Found, Listener, Observed, Rule
-from springboard.errors import AccessDeniedError, ThrottledError
+from springboard.errors import AccessDeniedError, ThrottledError, UnavailableError
 from springboard.record import Condition, OperationKind, Resolved
 from tests.unit.components.clients import Aws, locked, survives_every_kill
 from tests.unit.components.records import NOW, SITE, UID, environment, under
@@ -398,3 +398,26 @@ def test_applied_to_a_model_the_changes_leave_nothing_to_change(present: list[Ru
             del model[int(change.arn.rpartition("/")[2])]
     assert load_balancer.changes(desired, seen(model)) == ()
     assert isinstance(load_balancer.condition(desired, seen(model)), Ready)
+
+
+def test_f6_a_certificate_that_elb_has_not_heard_of_yet_is_waited_for() -> None:
+    aws = Aws()
+    record, _ = aws.run(load_balancer, SHOP)
+    active(aws)
+    aws.elb.refuse["create_listener"] = "CertificateNotFound"
+    with pytest.raises(UnavailableError):
+        aws.run(load_balancer, record)
+    aws.elb.refuse.clear()
+    aws.until_ready(load_balancer, record)
+    aws.elb.refuse["modify_listener"] = "CertificateNotFound"
+    with pytest.raises(UnavailableError):
+        aws.run(load_balancer, record.with_facts("certificate", {"arn": FORMER}))
+
+
+@pytest.mark.parametrize("removal", [False, True])
+def test_f6_one_whose_tags_do_not_show_yet_is_nobody_else_s(*, removal: bool) -> None:
+    """The step that made it was killed, and what the record does not know is asked for its tags."""
+    aws = made(SHOP)
+    aws.elb.refuse["describe_tags"] = "LoadBalancerNotFound"
+    with pytest.raises(UnavailableError, match="does not show the tags"):
+        aws.run(load_balancer, LEAVING if removal else SHOP, removal=removal)

@@ -13,7 +13,7 @@ from springboard import naming
 from springboard.components import target_groups
 from springboard.components.contract import ABSENT, Failed, Ready, Waiting
 from springboard.components.target_groups import Found, Observed
-from springboard.errors import AccessDeniedError, ThrottledError
+from springboard.errors import AccessDeniedError, ThrottledError, UnavailableError
 from springboard.record import OperationKind
 from tests.unit.components.clients import Aws, survives_every_kill
 from tests.unit.components.records import SITE, UID, environment, under
@@ -196,3 +196,19 @@ def test_applied_to_a_model_the_changes_leave_nothing_to_change(found: dict[str,
                 del model[change.arn]
     assert target_groups.changes(desired, Observed(model)) == ()
     assert isinstance(target_groups.condition(desired, Observed(model)), Ready)
+
+
+@pytest.mark.parametrize("removal", [False, True])
+def test_f6_one_whose_tags_do_not_show_yet_is_nobody_else_s(*, removal: bool) -> None:
+    """The step that made it was killed, and what the record does not know is asked for its tags."""
+    aws = made()
+    aws.elb.refuse["describe_tags"] = "TargetGroupNotFound"
+    with pytest.raises(UnavailableError, match="does not show the tags"):
+        aws.run(target_groups, LEAVING if removal else BOTH, removal=removal)
+
+
+def test_f6_one_that_is_refused_for_its_name_and_does_not_show_is_waited_for() -> None:
+    aws = Aws()
+    aws.elb.refuse["create_target_group"] = "DuplicateTargetGroupName"
+    with pytest.raises(UnavailableError, match="does not show the target group"):
+        aws.run(target_groups, FIRST)

@@ -163,6 +163,16 @@ def test_a_need_that_is_not_there_is_told() -> None:
     assert targets.condition(Targets({}), Observed(waiting=waiting)) == waiting
 
 
+def test_nothing_is_attached_to_the_nodes_of_a_group_that_is_being_replaced() -> None:
+    group = {"name": "workers", "status": "DELETING", "autoScalingGroups": ["asg"]}
+    record = under(environment(), OperationKind.UPDATE).with_facts("node_groups", {"groups": [group]})
+    observed = targets.observe(SimpleNamespace(site=SITE), record)  # type: ignore[arg-type]  # nothing is asked
+    assert targets.changes(DESIRED, observed) == ()
+    verdict = targets.condition(DESIRED, observed)
+    assert isinstance(verdict, Waiting)
+    assert verdict.on == "node_groups"
+
+
 def test_it_is_done_when_what_was_let_go_is_detached() -> None:
     verdict = targets.condition(DESIRED, seen({OURS: "Added", FORMER: "Removing"}))
     assert verdict == Waiting("targets", "sb-shop-zzzzzzzz: being detached", after=15)

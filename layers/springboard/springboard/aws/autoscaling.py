@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from springboard.aws.client import Adapter
+from springboard.errors import RefusedError
 
 _ELBV2 = "elbv2"
 
@@ -23,9 +24,13 @@ class AutoScaling(Adapter):
         return {each.get("Identifier") or each["TrafficSource"]: each["State"] for each in answer["TrafficSources"]}
 
     def attach(self, group: str, arns: list[str]) -> None:
-        """AttachTrafficSources; of what is attached already nothing changes."""
+        """AttachTrafficSources; of what is attached already nothing changes, nor of a group that has gone meanwhile."""
         sources = [{"Identifier": arn, "Type": _ELBV2} for arn in arns]
-        self.call("attach_traffic_sources", AutoScalingGroupName=group, TrafficSources=sources)
+        try:
+            self.call("attach_traffic_sources", AutoScalingGroupName=group, TrafficSources=sources)
+        except RefusedError as err:
+            if err.code not in self.missing or self.traffic_sources(group) is not None:
+                raise
 
     def detach(self, group: str, arns: list[str]) -> None:
         """DetachTrafficSources; what is not attached any more, or not there, is no error."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from springboard.aws.client import Adapter
-from springboard.errors import RefusedError
+from springboard.errors import RefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -95,8 +95,8 @@ class Eks(Adapter):
         self._create("create_access_entry", clusterName=cluster, principalArn=principal, **parameters)
 
     def update_access_entry(self, cluster: str, principal: str, groups: list[str], token: str) -> None:
-        """UpdateAccessEntry: the Kubernetes groups."""
-        self.call(
+        """UpdateAccessEntry: the Kubernetes groups; UnavailableError where EKS does not know the entry yet."""
+        self._of_entry(
             "update_access_entry",
             clusterName=cluster,
             principalArn=principal,
@@ -105,8 +105,12 @@ class Eks(Adapter):
         )
 
     def associate_access_policy(self, cluster: str, principal: str, policy: str, scope: dict[str, Any]) -> None:
-        """AssociateAccessPolicy; for a policy that is associated already it sets the scope."""
-        self.call(
+        """AssociateAccessPolicy; for a policy that is associated already it sets the scope.
+
+        UnavailableError where EKS does not know the entry yet: right after it was made it may answer so
+        (https://github.com/hashicorp/terraform-provider-aws/issues/35728, read 2026-11-26).
+        """
+        self._of_entry(
             "associate_access_policy", clusterName=cluster, principalArn=principal, policyArn=policy, accessScope=scope
         )
 
@@ -187,8 +191,12 @@ class Eks(Adapter):
         self._update("update_nodegroup_version", clusterName=cluster, nodegroupName=name, **parameters)
 
     def delete_node_group(self, cluster: str, name: str) -> None:
-        """DeleteNodegroup."""
-        self.find("delete_nodegroup", clusterName=cluster, nodegroupName=name)
+        """DeleteNodegroup; while an update that has begun since is under way, the next look decides."""
+        try:
+            self.find("delete_nodegroup", clusterName=cluster, nodegroupName=name)
+        except RefusedError as err:
+            if err.code != "ResourceInUseException":
+                raise
 
     # Pod Identity
 
@@ -253,6 +261,15 @@ class Eks(Adapter):
         except RefusedError as err:
             if err.code != "ResourceInUseException" and "already at the desired" not in err.message:
                 raise
+
+    def _of_entry(self, operation: str, /, **parameters: Any) -> None:
+        """A call about an access entry that there must be."""
+        try:
+            self.call(operation, **parameters)
+        except RefusedError as err:
+            if err.code in self.missing:
+                raise UnavailableError(err.message) from err
+            raise
 
     def _create(self, operation: str, /, **parameters: Any) -> None:
         try:

@@ -6,7 +6,7 @@ from typing import Any
 
 from springboard.aws.client import Adapter
 from springboard.aws.ec2 import pairs
-from springboard.errors import RefusedError
+from springboard.errors import RefusedError, UnavailableError
 
 _TAGGED = 20  # resources in one DescribeTags
 
@@ -39,13 +39,18 @@ class Elb(Adapter):
         return attributes(answer["Attributes"]) if answer else {}
 
     def create_target_group(self, name: str, tags: dict[str, str], **settings: Any) -> str:
-        """CreateTargetGroup: its ARN; the one that has the name already is taken as it is."""
+        """CreateTargetGroup: its ARN; the one that has the name already is taken as it is.
+
+        UnavailableError while ELB refuses the name for one that it does not show yet.
+        """
         try:
             answer = self.call("create_target_group", Name=name, Tags=pairs(tags), **settings)
         except RefusedError as err:
-            found = self.target_group(name) if err.code == "DuplicateTargetGroupName" else None
-            if found is None:
+            if err.code != "DuplicateTargetGroupName":
                 raise
+            found = self.target_group(name)
+            if found is None:
+                raise UnavailableError(f"ELB does not show the target group {name} yet") from err
             return str(found["TargetGroupArn"])
         return str(answer["TargetGroups"][0]["TargetGroupArn"])
 
@@ -84,14 +89,18 @@ class Elb(Adapter):
     def put_listener(self, arn: str, listener_arn: str, request: dict[str, Any], tags: dict[str, str]) -> str:
         """CreateListener, or ModifyListener where `listener_arn` is given: the listener's ARN.
 
-        One made meanwhile is no error; its ARN is not looked up: "".
+        One made meanwhile is no error; its ARN is not looked up: "". UnavailableError where ELB does not know the
+        certificate: of one that ACM has just issued it may hear a moment later
+        (https://github.com/hashicorp/terraform-provider-aws/pull/3901, read 2026-11-26).
         """
-        if listener_arn:
-            self.call("modify_listener", ListenerArn=listener_arn, **request)
-            return listener_arn
         try:
+            if listener_arn:
+                self.call("modify_listener", ListenerArn=listener_arn, **request)
+                return listener_arn
             answer = self.call("create_listener", LoadBalancerArn=arn, Tags=pairs(tags), **request)
         except RefusedError as err:
+            if err.code == "CertificateNotFound":
+                raise UnavailableError(err.message) from err
             if err.code != "DuplicateListener":
                 raise
             return ""

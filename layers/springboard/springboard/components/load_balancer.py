@@ -21,7 +21,7 @@ from springboard.components.contract import (
     Verdict,
     Waiting,
 )
-from springboard.errors import NotOursError
+from springboard.errors import NotOursError, UnavailableError
 from springboard.record import OperationKind
 
 if TYPE_CHECKING:
@@ -399,7 +399,7 @@ def observe(world: World, environment: Environment) -> Observed:
     if described is None:
         return Observed()
     arn = described["LoadBalancerArn"]
-    if facts.get("arn") != arn and world.elb.tags([arn]).get(arn, {}).get(naming.OWNER_TAG) != environment.uid:
+    if facts.get("arn") != arn and not _is_ours(world, environment, arn):
         return Observed(foreign=arn)
     listeners = [_found_listener(world, each) for each in world.elb.listeners(arn)]
     return Observed(
@@ -444,6 +444,14 @@ def learned(observed: Observed) -> Mapping[str, Any]:
         "waitsForCertificate": observed.operation if set(found.listeners) == {80} else "",
         **({"failed": observed.operation} if found.state == "failed" else {}),
     }
+
+
+def _is_ours(world: World, environment: Environment, arn: str) -> bool:
+    """By its tags; UnavailableError where ELB has none of it yet, so that ours does not pass for somebody else's."""
+    tags = world.elb.tags([arn])
+    if arn not in tags:
+        raise UnavailableError(f"ELB does not show the tags of {arn} yet")
+    return tags[arn].get(naming.OWNER_TAG) == environment.uid
 
 
 def _running(environment: Environment) -> str:

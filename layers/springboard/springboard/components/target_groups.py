@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from springboard import naming
 from springboard.components.contract import Absent, Action, Change, Effect, Observation, Ready, Verdict, Waiting
-from springboard.errors import NotOursError, RefusedError
+from springboard.errors import NotOursError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -174,6 +174,11 @@ def observe(world: World, environment: Environment) -> Observed:
     listed = world.elb.target_groups(beginning)
     known = set(environment.facts.get("target_groups", {}).get("groups", {}).values())  # an ARN is never given twice
     tags = world.elb.tags([each["TargetGroupArn"] for each in listed if each["TargetGroupArn"] not in known])
+    wanted = {group.name for group in desired(environment, site).groups}
+    for each in listed:
+        # Without its tags, one that was just made must not pass for somebody else's.
+        if each["TargetGroupName"] in wanted and each["TargetGroupArn"] not in known | tags.keys():
+            raise UnavailableError(f"ELB does not show the tags of {each['TargetGroupArn']} yet")
     mine = known | {arn for arn, tagged in tags.items() if tagged.get(naming.OWNER_TAG) == environment.uid}
     ours = [each for each in listed if each["TargetGroupArn"] in mine]
     attached = environment.facts.get("targets", {}).get("attached", {})

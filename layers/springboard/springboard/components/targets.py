@@ -284,10 +284,13 @@ def _groups(world: World, environment: Environment) -> list[str] | Waiting:
     """The Auto Scaling groups of all wanted node groups: from the record, or from EKS once the record has a group."""
     facts = environment.facts.get("node_groups", {}).get("groups", ())
     known = {group["name"]: group["autoScalingGroups"] for group in facts}
+    going = {group["name"] for group in facts if group.get("status") == "DELETING"}  # replaced; its instances leave
     found: list[str] = []
     for wanted in environment.spec.node_groups:
         if wanted.name not in known:
             return Waiting("node_groups", f"{wanted.name} is not there yet", after=NAME_POLL)
+        if wanted.name in going:
+            return Waiting("node_groups", f"{wanted.name} is replaced", after=NODES_POLL)
         names = known[wanted.name] or _named_by_eks(world, environment, wanted.name)
         if not names:
             return Waiting(
