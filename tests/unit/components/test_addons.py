@@ -124,6 +124,15 @@ def test_a_retry_makes_a_failed_addon_again_and_leaves_its_pods() -> None:
     assert change.preserve
 
 
+def test_f19_one_whose_last_update_failed_is_updated_again_to_what_it_has() -> None:
+    """The spec was taken back: nothing differs, and without another update EKS leaves it UPDATE_FAILED for ever."""
+    desired = wanted()
+    (change,) = addons.changes(desired, seen(desired, vpc_cni={"status": "UPDATE_FAILED", "failed_before": True}))
+    assert isinstance(change, addons.UpdateAddon)
+    assert change.possible
+    assert addons.changes(desired, seen(desired, vpc_cni={"status": "UPDATE_FAILED"})) == ()
+
+
 def test_what_this_operation_saw_as_desired_is_not_compared_again() -> None:
     desired = wanted({"name": "coredns", "configuration": {"replicaCount": 3}})
     observed = seen(desired, coredns={"configuration": {}, "settled": True})

@@ -402,6 +402,46 @@ def test_f36_what_is_gone_already_is_fine() -> None:
     assert isinstance(aws.run(certificate, missed, removal=True)[1].verdict, Ready)
 
 
+@pytest.mark.parametrize("needed", [False, True])
+def test_f36_records_of_one_that_somebody_deleted_go_unless_another_needs_them(*, needed: bool) -> None:
+    aws, record = issued()
+    aws.acm.state.clear()
+    if needed:
+        aws.acm.certificate("*.shop.example.com")
+    aws.until_ready(certificate, carried(record, LEAVING), removal=True)
+    assert records(aws) == ({"shop.example.com"} if needed else set())
+
+
+@pytest.mark.parametrize("needed", [False, True])
+def test_the_record_of_a_host_that_left_goes_though_somebody_deleted_its_certificate(*, needed: bool) -> None:
+    aws, record = issued()
+    aws.acm.state.clear()
+    if needed:
+        aws.acm.certificate("*.shop.example.com")
+    record = carried(record, serving("cart", kind=OperationKind.UPDATE, operation="op2"))
+    for _ in range(3):
+        record, _ = aws.run(certificate, record)
+    assert records(aws) == ({"cart.example.com", "shop.example.com"} if needed else {"cart.example.com"})
+
+
+def test_the_record_of_a_host_that_stays_is_kept_for_the_certificate_that_comes() -> None:
+    aws, record = issued()
+    aws.acm.state.clear()
+    record = carried(record, serving("shop", kind=OperationKind.REPAIR, operation="op2"))
+    aws.forget()
+    for _ in range(3):
+        record, _ = aws.run(certificate, record)
+    assert aws.changes() == ["request_certificate"]
+    assert records(aws) == {"shop.example.com"}
+
+
+def test_a_record_that_somebody_gave_another_value_is_not_deleted() -> None:
+    aws, record = issued()
+    aws.route53.state["_proof.shop.example.com CNAME"]["ResourceRecords"] = [{"Value": "elsewhere.example.com"}]
+    aws.until_ready(certificate, carried(record, LEAVING), removal=True)
+    assert (aws.acm.state, records(aws)) == ({}, {"shop.example.com"})
+
+
 def test_nothing_is_left_to_remove_where_creation_never_came_so_far() -> None:
     assert isinstance(Aws().run(certificate, LEAVING, removal=True)[1].verdict, Ready)
 

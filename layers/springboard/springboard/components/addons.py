@@ -342,7 +342,7 @@ def _addon(addon: Addon, found: Found | None, tags: Mapping[str, str], observed:
             name=addon.name,
             preserve=True,
         )
-    elif difference := _difference(addon, found):
+    elif difference := _difference(addon, found) or _unhealed(found):
         yield UpdateAddon(
             Action.UPDATE,
             resource,
@@ -364,6 +364,11 @@ def _difference(addon: Addon, found: Found) -> str:
     if addon.configuration != found.configuration:
         return "its configuration differs"
     return ""
+
+
+def _unhealed(found: Found) -> str:
+    """EKS leaves an add-on as UPDATE_FAILED until another update comes through, one to what it has already too."""
+    return "its last update failed before" if found.failed_before and found.status == "UPDATE_FAILED" else ""
 
 
 def _settles(addon: Addon, found: Found) -> bool:

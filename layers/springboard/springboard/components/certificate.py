@@ -92,6 +92,7 @@ class Observed(Observation):
     hosts: frozenset[str] = frozenset()  # of certificates that the record knows and this look left out
     # Ours by the record, and first missed in this look, with the records that prove them.
     unseen: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    orphans: tuple[Record, ...] = ()  # records of certificates that the record knows and two looks have missed
     hurry: bool = True  # False: nothing could be served yet anyway, as the control plane is not there
 
 
@@ -166,13 +167,16 @@ def _wanted(desired: Desired, observed: Observed) -> Iterator[Change]:
             reason="another one serves the hosts of the spec",
             possible=served and not certificate.users,
         )
+    needed = {record.name for each in staying for record in each.records}
+    for record in observed.orphans:
+        if _host(record.name) not in desired.hosts:
+            yield from _drop_record(record, observed, needed=needed, possible=True)
 
 
 def _proof(record: Record, observed: Observed) -> Iterator[Change]:
     if record.name in observed.proven:
         return
     present = observed.present.get(record.name)
-    values = [each["Value"].rstrip(".") for each in present.get("ResourceRecords", ())] if present else []
     if present is None:
         yield ProveHost(
             Action.CREATE,
@@ -181,11 +185,20 @@ def _proof(record: Record, observed: Observed) -> Iterator[Change]:
             zone_id=observed.zone_id,
             record=record,
         )
-    elif values != [record.value.rstrip(".")]:
+    elif not _says(present, record):
         raise NotOursError(
-            f"the record {record.name} exists with another value ({', '.join(values)}); ACM wants {record.value}",
+            f"the record {record.name} exists with another value ({', '.join(_values(present))}); ACM wants"
+            f" {record.value}",
             "delete that record if nobody needs it",
         )
+
+
+def _says(present: Mapping[str, Any], record: Record) -> bool:
+    return _values(present) == [record.value.rstrip(".")]
+
+
+def _values(present: Mapping[str, Any]) -> list[str]:
+    return [each["Value"].rstrip(".") for each in present.get("ResourceRecords", ())]
 
 
 def _removal(observed: Observed) -> Iterator[Change]:
@@ -193,6 +206,8 @@ def _removal(observed: Observed) -> Iterator[Change]:
         yield from _drop(
             certificate, observed, needed=set(), reason="the environment goes away", possible=not certificate.users
         )
+    for record in observed.orphans:
+        yield from _drop_record(record, observed, needed=set(), possible=True)
 
 
 def _drop(
@@ -200,16 +215,7 @@ def _drop(
 ) -> Iterator[DeleteRecord | DeleteCertificate]:
     """The validation records first: who deletes the certificate no longer knows them."""
     for record in certificate.records:
-        present = observed.present.get(record.name)
-        if present is not None and record.name not in observed.needed_by_others | needed:
-            yield DeleteRecord(
-                Action.DELETE,
-                f"validation record {record.name}",
-                "no other certificate of the account needs it",
-                possible=possible,
-                zone_id=observed.zone_id,
-                record=present,
-            )
+        yield from _drop_record(record, observed, needed=needed, possible=possible)
     yield DeleteCertificate(
         Action.DELETE,
         f"certificate {certificate.arn.rpartition('/')[2]}",
@@ -218,6 +224,20 @@ def _drop(
         possible=possible,
         arn=certificate.arn,
     )
+
+
+def _drop_record(record: Record, observed: Observed, *, needed: set[str], possible: bool) -> Iterator[DeleteRecord]:
+    """A record of another value is somebody else's."""
+    present = observed.present.get(record.name)
+    if present is not None and _says(present, record) and record.name not in observed.needed_by_others | needed:
+        yield DeleteRecord(
+            Action.DELETE,
+            f"validation record {record.name}",
+            "no other certificate of the account needs it",
+            possible=possible,
+            zone_id=observed.zone_id,
+            record=present,
+        )
 
 
 def condition(desired: Desired | Absent, observed: Observed) -> Verdict:
@@ -270,7 +290,8 @@ def observe(world: World, environment: Environment) -> Observed:
     Whose a certificate is, and which records prove it, stays as it was seen first: an ARN is never given twice, and ACM
     keeps to its records. So of the one that serves, the listing and its records in the zone are enough. One that the
     record knows and the listing does not tell is asked for by its ARN, and it is gone once two looks have missed it: a
-    look may be old, and then neither is a second one due, nor is all gone. One that is listed is there.
+    look may be old, and then neither is a second one due, nor is all gone. One that is listed is there. Of one that is
+    gone its records may be there still: who deletes a certificate by hand seldom thinks of them.
     """
     pending = _pending(world, environment)
     if pending is not None:
@@ -278,8 +299,8 @@ def observe(world: World, environment: Environment) -> Observed:
     zone_id = environment.resolved.zone_id
     facts = environment.facts.get("certificate", {})
     wanted = tuple(sorted(app.host for app in environment.resolved.apps))
-    hosts = {*wanted, *facts.get("hosts", ())}
     seen: Mapping[str, Mapping[str, str]] = facts.get("ours", {})
+    hosts = {*wanted, *facts.get("hosts", ()), *(_host(name) for records in seen.values() for name in records)}
     given = environment.spec.ingress.certificate_arn
     listed = world.acm.certificates()
     unlisted = {*seen, facts.get("requested", "")} - {"", given, *(each["CertificateArn"] for each in listed)}
@@ -294,10 +315,13 @@ def observe(world: World, environment: Environment) -> Observed:
     serving = _serving(ours[0], wanted, seen) if alone else None
     known = [] if serving else [*(each["CertificateArn"] for each in ours), *sorted(unlisted)]
     details = {arn: found for arn in known if (found := world.acm.certificate(arn))}
-    missed = set(known) - details.keys() - (unlisted & set(facts.get("unseen", ())))
+    gone = (unlisted & set(facts.get("unseen", ()))) - details.keys()
+    missed = set(known) - details.keys() - gone
+    orphans = tuple(Record(name, value) for arn in sorted(gone) for name, value in sorted(seen.get(arn, {}).items()))
     certificates = [serving] if serving else [_found(each) for each in details.values()]
     certificates.sort(key=lambda found: (found.hosts != wanted, found.arn))
     names = {record.name for certificate in certificates for record in certificate.records}
+    names |= {record.name for record in orphans}
     return Observed(
         certificates=tuple(certificates),
         present={name: found for name in sorted(names) if (found := world.route53.record(zone_id, name, "CNAME"))},
@@ -306,6 +330,7 @@ def observe(world: World, environment: Environment) -> Observed:
         retrying=environment.under(OperationKind.RETRY),
         given=_found(detail) if given and (detail := world.acm.certificate(given)) else None,
         unseen={arn: seen.get(arn, {}) for arn in sorted(missed)},
+        orphans=orphans,
     )
 
 
@@ -412,9 +437,14 @@ def _names(summary: Mapping[str, Any]) -> set[str]:
 
 
 def _needed(names: set[str], others: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Names of records whose host another certificate carries: such a name is one label and the host."""
+    """Names of records whose host another certificate carries."""
     taken = {name for each in others for name in _names(each)}
-    return {name for name in names if name.rstrip(".").partition(".")[2] in taken}
+    return {name for name in names if _host(name) in taken}
+
+
+def _host(record_name: str) -> str:
+    """Whom a validation record proves: its name is one label and the host."""
+    return record_name.rstrip(".").partition(".")[2]
 
 
 def _found(detail: Mapping[str, Any]) -> Found:
