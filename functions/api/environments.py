@@ -165,7 +165,7 @@ def _update(world: World, request: Request, present: Environment, raw: Any) -> A
         return _accepted(world, present, admitted.warnings)  # what is asked for is being made
     if equal and present.lock is None and _made(present):
         plan = preview.of(world, admitted, present)
-        if not plan["changes"] and not plan["unknown"]:
+        if not _differs(plan):
             document = documents.environment(present, world.site) | {"message": "nothing differs"}
             return Answer(200, document, {"ETag": access.etag(present)})
     if present.lock is not None:
@@ -179,6 +179,12 @@ def _update(world: World, request: Request, present: Environment, raw: Any) -> A
         world.store.update_spec(present, work.remembering(present, wanted), operation)
     work.start(world, wanted, operation)
     return _accepted(world, world.store.by_uid(present.uid) or wanted, admitted.warnings)
+
+
+def _differs(plan: Mapping[str, Any]) -> bool:
+    """Something is to be changed, may be, or is wrong in a way that an operation tells with its cause and remedy."""
+    failed = any(verdict["state"] == "Failed" for verdict in plan["verdicts"].values())
+    return bool(plan["changes"] or plan["unknown"] or failed)
 
 
 def _made(present: Environment) -> bool:

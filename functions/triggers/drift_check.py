@@ -18,7 +18,7 @@ SECONDS = 45  # for all component functions together; the function itself has 60
 
 
 def drift_check(world: World, event: dict[str, Any]) -> dict[str, Any]:
-    """Report what differs; with `drift: Repair`, start an operation that mends it."""
+    """Report what differs; with `drift: Repair`, start an operation that mends what can be mended."""
     now = moment(event["time"])
     environment = world.store.by_uid(event["environment"])
     if environment is None or not drift.comparable(environment):
@@ -39,6 +39,8 @@ def drift_check(world: World, event: dict[str, Any]) -> dict[str, Any]:
         requested_by="springboard: drift",
     )
     current = world.store.by_uid(environment.uid) or environment
+    if current.generation != environment.generation:
+        return {"drift": "changed meanwhile"}  # an operation of the former generation would be fenced, and Degraded
     world.store.request_operation(current, operation)
     work.start(world, current, operation)
     return {"drift": len(changes), "operation": operation.id}

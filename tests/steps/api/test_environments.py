@@ -190,6 +190,15 @@ class TestUpdate:
         assert reply.document["status"]["operation"]["kind"] == "Repair"
         assert reply.headers["ETag"] == '"1"'
 
+    def test_somebody_elses_thing_in_our_place_is_not_nothing(self, call: Client, world: FakeWorld) -> None:
+        """There is nothing to change, and it is not as declared: the operation says why, and what to do."""
+        created(call)
+        verdict = {"state": "Failed", "cause": "Service shop is not ours", "remedy": "", "code": "NotOurs"}
+        world.observed["workload"] = {"component": "workload", "changes": [], "verdict": verdict}
+        reply = call("PUT", "/environments/shop", document(), headers={"if-match": '"1"'})
+        assert reply.status == 202
+        assert reply.document["status"]["operation"]["kind"] == "Repair"
+
     def test_what_cannot_be_seen_is_looked_at(self, call: Client, world: FakeWorld) -> None:
         created(call)
         world.observed.clear()

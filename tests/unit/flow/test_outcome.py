@@ -188,6 +188,17 @@ def test_drift_names_what_differs_and_who_did_not_answer() -> None:
     assert (silent.status, silent.message) == ("Unknown", "no answer from alarms")
 
 
+def test_drift_names_what_no_change_of_ours_makes_right() -> None:
+    """Somebody's record in our place: there is nothing to change, and it is not as declared."""
+    failed = {"state": "Failed", "cause": "shop points elsewhere", "remedy": "choose another host", "code": "NotOurs"}
+    found = drift.found(
+        {"dns": {"changes": [], "verdict": failed}, "alarms": {"changes": [], "verdict": {"state": ""}}}
+    )
+    assert found == [{"component": "dns", "failed": "NotOurs", "reason": "shop points elsewhere"}]
+    condition = drift.condition(environment(), found, NOW)
+    assert (condition.status, condition.message) == ("True", "dns: shop points elsewhere")
+
+
 def test_drift_keeps_the_time_of_its_last_transition() -> None:
     before = drift.condition(environment(), [], NOW)
     again = drift.condition(environment(conditions={"Drifted": before}), [], SOON)

@@ -19,22 +19,29 @@ def comparable(environment: Environment) -> bool:
 
 
 def found(answers: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One entry per difference: {component, action, resource, reason, effect}, or {component, unknown}."""
+    """One entry per difference: {component, action, resource, reason, effect}, or {component, unknown}.
+
+    {component, failed, reason} of one that no change of ours would make right: somebody's record in our place, an
+    expired certificate.
+    """
     differences: list[dict[str, Any]] = []
     for component, answer in sorted(answers.items()):
         if "unknown" in answer:
             differences.append({"component": component, "unknown": answer["unknown"]})
+        verdict = answer.get("verdict", {})
+        if verdict.get("state") == "Failed":
+            differences.append({"component": component, "failed": verdict["code"], "reason": verdict["cause"]})
         differences += [{"component": component, **change} for change in answer.get("changes", ())]
     return differences
 
 
 def condition(environment: Environment, differences: Sequence[Mapping[str, Any]], now: datetime) -> Condition:
     """Drifted: True names what differs; Unknown where a component could not be asked and none differs."""
-    changes = [difference for difference in differences if "action" in difference]
+    differing = [difference for difference in differences if "unknown" not in difference]
     unknown = [difference["component"] for difference in differences if "unknown" in difference]
-    if changes:
+    if differing:
         status, reason = "True", "Differs"
-        message = "; ".join(f"{change['resource']}: {change['reason']}" for change in changes[:5])
+        message = "; ".join(f"{each.get('resource') or each['component']}: {each['reason']}" for each in differing[:5])
     elif unknown:
         status, reason, message = "Unknown", "NotAnswered", f"no answer from {', '.join(unknown)}"
     else:
