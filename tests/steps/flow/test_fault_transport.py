@@ -119,28 +119,32 @@ def _retries(value: Any) -> Any:
 @pytest.mark.sweep
 @pytest.mark.parametrize("service", ["eks", "ec2", "elasticloadbalancing", "acm", "route53"])
 def test_f6_reads_that_know_nothing_yet_of_what_was_just_made(springboard: Springboard, service: str) -> None:
-    """In create and change, and in the first minutes of a delete: what was made long ago EC2 and the others do know."""
+    """In create and change, and in the first minutes of a delete: what was made long ago EC2 and the others do know.
+
+    Any read may be struck, and where chance spares all of the few that a service is asked, the second one is.
+    """
     name = f"stale-{service[:4]}"
     before = inventory(springboard.client)
 
-    def blurred(ask: Callable[[], Reply], seconds: float = 14_400) -> Rule:
-        rule = springboard.cloud.pipeline.inject(
-            Rule(service, "stale", principal=FUNCTIONS, probability=0.3, seed=SEED, mutating=False)
-        )
+    def blurred(ask: Callable[[], Reply], seconds: float = 14_400) -> tuple[Rule, Rule]:
+        stale = partial(Rule, service, "stale", principal=FUNCTIONS, mutating=False)
+        some = springboard.cloud.pipeline.inject(stale(probability=0.3, seed=SEED))
+        second = springboard.cloud.pipeline.inject(stale(skip=1, times=1))
         assert insist(ask).status == 202
         end = springboard.clock.now() + timedelta(seconds=seconds)
         idle = at_rest(springboard, name)
         springboard.until(lambda: idle() or springboard.clock.now() > end)
         springboard.cloud.pipeline.clear_faults()
         invariants.gone(springboard, name)
-        return rule
+        return some, second
 
-    assert blurred(partial(springboard.send, document(name))).struck > 0
+    assert any(rule.struck for rule in blurred(partial(springboard.send, document(name))))
     invariants.converges(springboard, document(name), forced=True)
-    assert blurred(partial(springboard.send, changed(name))).struck > 0
+    assert any(rule.struck for rule in blurred(partial(springboard.send, changed(name))))
     invariants.converges(springboard, changed(name), forced=True)
-    rule = blurred(partial(springboard.call, "DELETE", f"/environments/{name}"), 180)
-    assert rule.struck > 0 or (service, rule.matched) == ("ec2", 0)  # not asked before the node groups are gone
+    rules = blurred(partial(springboard.call, "DELETE", f"/environments/{name}"), 180)
+    # EC2 is not asked before the node groups are gone.
+    assert any(rule.struck for rule in rules) or (service, rules[0].matched) == ("ec2", 0)
     if springboard.call("GET", f"/environments/{name}").status == 200:
         invariants.check(springboard, name)
         springboard.finish(springboard.call("POST", f"/environments/{name}/retry"))
