@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SEED = int(os.environ.get("SPRINGBOARD_SEED", "7"))
 FUNCTIONS = f"*/{stack.STACK}-*"
+# All but the API, whose admission asks what AWS offers: versions, zones, instance types were not made a moment ago.
+MAKERS = f"*/{stack.STACK}-*[!i]"
 # One call in five again is 1.25 times as many; a step that is begun anew looks again at what it has done.
 BOUND = 3
 LAG = 300  # seconds, as outcome.KNOWN_AFTER
@@ -127,7 +129,7 @@ def test_f6_reads_that_know_nothing_yet_of_what_was_just_made(springboard: Sprin
     before = inventory(springboard.client)
 
     def blurred(ask: Callable[[], Reply], seconds: float = 14_400) -> tuple[Rule, Rule]:
-        stale = partial(Rule, service, "stale", principal=FUNCTIONS, mutating=False)
+        stale = partial(Rule, service, "stale", principal=MAKERS, mutating=False)
         some = springboard.cloud.pipeline.inject(stale(probability=0.3, seed=SEED))
         second = springboard.cloud.pipeline.inject(stale(skip=1, times=1))
         assert insist(ask).status == 202
