@@ -165,9 +165,20 @@ def _send(here: Session, document: yaml_document.Document) -> tuple[Answer, str]
             return here.api.replace(document.name, document.value, present.etag), "configured"
         if document.name:
             _foretell(here, document)
-        return here.api.create(document.value), "created"
+        return _create(here, document)
     except CommandError as err:
         raise document.locate(err) if err.mistakes else err from err
+
+
+def _create(here: Session, document: yaml_document.Document) -> tuple[Answer, str]:
+    try:
+        return here.api.create(document.value), "created"
+    except CommandError as err:
+        present = _present(here, document) if err.code is Exit.CONFLICT else None
+        if present is None:
+            raise
+        # Made between the two looks, as by the same command in another terminal: the file still says what it is to be.
+        return here.api.replace(document.name, document.value, present.etag), "configured"
 
 
 def _foretell(here: Session, document: yaml_document.Document) -> None:
@@ -214,13 +225,17 @@ def show_plan(here: Session, found: Json, output: Format) -> None:
     for each in found["unknown"]:
         here.terminal.say(f"unknown: {each['component']}: {each['reason']}", "yellow")
     if found["changes"]:
-        here.terminal.say(f"{name}: {counted(len(found['changes']), 'change')}; `springboard apply` makes them")
+        here.terminal.say(f"{name}: {_made_by_apply(len(found['changes']))}")
     elif found.get("spec"):
         here.terminal.say(f"{name}: the spec differs, and no resource; `springboard apply` records it")
     elif found["unknown"]:
         here.terminal.say(f"{name}: no change is known, but not all components answered")
     else:
         here.terminal.say(f"{name}: nothing differs")
+
+
+def _made_by_apply(count: int) -> str:
+    return f"{counted(count, 'change')}; `springboard apply` makes {'it' if count == 1 else 'them'}"
 
 
 def _shown(change: Json, side: str) -> str:

@@ -20,7 +20,7 @@ def logs(
     app: Annotated[str, typer.Option(help="Which application; all without it.")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     previous: Annotated[bool, typer.Option("--previous", "-p", help="Of the container before its last crash.")] = False,
-    tail: Annotated[int, typer.Option(help="Lines of each pod; -1 for all.")] = 100,
+    tail: Annotated[int, typer.Option(min=-1, help="Lines of each pod; -1 for all.")] = 100,
 ) -> None:
     """Print the logs of an environment's pods; needs kubectl, and a way to the cluster's endpoint."""
     here = session.of(context)

@@ -35,7 +35,8 @@ def wait(
         else:
             _for_condition(here, name, *_condition(awaited), limit)
     except KeyboardInterrupt:
-        here.terminal.say(f"\nDetached; the work on {name} goes on.")
+        again = f"springboard wait {name} --for={awaited}"
+        here.terminal.say(f"\nDetached; what is at work on {name} goes on. `{again}` comes back to it.")
         raise
 
 

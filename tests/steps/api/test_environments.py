@@ -593,3 +593,18 @@ def test_if_none_match_changes_nothing_that_it_names(call: Client, world: FakeWo
         assert call("DELETE", "/environments/shop", headers=headers).status == status
     assert world.store.writes == writes
     assert call("PATCH", "/environments/shop", change, headers={"if-none-match": '"7"'}).status == 202
+
+
+def test_what_is_refused_during_a_deletion_is_told_to_wait_for_its_end(call: Client, world: FakeWorld) -> None:
+    """Not to cancel it, which is refused."""
+    call("POST", "/environments", document(deletionProtection=False))
+    world.finish("shop")
+    assert call("DELETE", "/environments/shop").status == 202
+
+    for reply in (
+        call("POST", "/environments/shop/retry"),
+        call("PUT", "/environments/shop", document(drift="Repair"), headers={"if-match": '"1"'}),
+    ):
+        assert reply.status == 409
+        assert "--for=delete" in reply.document["remedy"]
+        assert "springboard cancel" not in reply.document["remedy"]

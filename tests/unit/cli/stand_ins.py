@@ -174,14 +174,14 @@ class Api:
 
     def __init__(self) -> None:
         self.environments: dict[str, Json] = {}
-        self.script: dict[tuple[str, str], list[httpx.Response | Exception]] = {}
+        self.script: dict[tuple[str, str], list[httpx.Response | BaseException]] = {}
         self.sent: list[Sent] = []
 
     def add(self, *documents: Json) -> None:
         for document in documents:
             self.environments[document["metadata"]["name"]] = document
 
-    def says(self, method: str, path: str, *answers: httpx.Response | Exception) -> None:
+    def says(self, method: str, path: str, *answers: httpx.Response | BaseException) -> None:
         self.script[method, path] = list(answers)
 
     def becomes(self, *documents: Json) -> None:
@@ -199,7 +199,7 @@ class Api:
         scripted = self.script.get((sent.method, sent.path))
         if scripted:
             found = scripted.pop(0) if len(scripted) > 1 else scripted[0]
-            if isinstance(found, Exception):
+            if isinstance(found, BaseException):
                 raise found
             return httpx.Response(found.status_code, headers=found.headers, content=found.content)
         return self._plain(sent)

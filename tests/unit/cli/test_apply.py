@@ -366,3 +366,38 @@ def test_deploy_asks_which_of_several_applications(machine: Machine) -> None:
     assert result.exit_code == 2
     assert "--app: shop, orders" in result.stderr
     assert machine.api.writes() == []
+
+
+def test_two_terminals_that_create_at_once_follow_the_same_work(machine: Machine) -> None:
+    """Both see nothing, one is first: the other finds the environment made as its own file says, and follows."""
+    absent = problem(404, "no environment 'shop'")
+    machine.api.says("GET", "/environments/shop", absent, answer(under_way(), etag='"1"'), answer(done(), etag='"1"'))
+    machine.api.says("POST", "/environments", problem(409, "the name shop is taken", "PUT changes it"))
+    machine.api.says("PUT", "/environments/shop", answer(under_way(), 202, etag='"1"'))
+
+    result = machine.run("apply", text=SHOP)
+
+    assert (result.exit_code, result.stdout) == (0, "https://shop.dev.example.com\n"), result.stderr
+    assert [each.method for each in machine.api.writes()] == ["POST", "PUT"]
+    assert machine.api.writes()[1].headers["if-match"] == '"1"'
+
+
+def test_a_name_that_somebody_else_holds_stays_a_conflict(machine: Machine) -> None:
+    machine.api.says("GET", "/environments/shop", problem(404, "no environment 'shop'"))
+    machine.api.says("POST", "/environments", problem(409, "the name shop is taken", "choose another name"))
+
+    result = machine.run("apply", text=SHOP)
+
+    assert result.exit_code == 6
+    assert "choose another name" in result.stderr
+    assert [each.method for each in machine.api.writes()] == ["POST"]
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 change; `springboard apply` makes it"), (2, "makes them")])
+def test_a_plan_counts_its_changes(machine: Machine, count: int, said: str) -> None:
+    change = {"component": "dns", "action": "Create", "resource": "record", "reason": "it does not exist"}
+    found = {"kind": "Plan", "metadata": {"name": "shop"}, "action": "Update", "changes": [change] * count}
+    machine.api.add(environment())
+    machine.api.says("PUT", "/environments/shop", answer({**found, "unknown": []}))
+
+    assert said in machine.run("plan", text=SHOP).stderr

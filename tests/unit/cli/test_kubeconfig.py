@@ -225,3 +225,9 @@ def test_logs_without_kubectl(shop: Machine) -> None:
 
     assert result.exit_code == 1
     assert "springboard why shop" in result.stderr
+
+
+def test_logs_of_fewer_lines_than_none_are_wrong_usage(shop: Machine) -> None:
+    result = shop.run("logs", "shop", "--tail", "-2")
+
+    assert (result.exit_code, shop.ran) == (2, [])

@@ -263,3 +263,13 @@ def test_following_an_operation_that_another_has_overtaken(machine: Machine) -> 
     )
 
     assert machine.run("retry", "shop").exit_code == 0
+
+
+@pytest.mark.parametrize("awaited", ["condition=Ready", "delete"])
+def test_ctrl_c_on_a_wait_says_how_to_come_back(machine: Machine, awaited: str) -> None:
+    machine.api.says("GET", "/environments/shop", KeyboardInterrupt())
+
+    result = machine.run("wait", "shop", f"--for={awaited}")
+
+    assert result.exit_code == 130
+    assert f"`springboard wait shop --for={awaited}` comes back to it" in result.stderr

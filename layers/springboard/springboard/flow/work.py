@@ -52,10 +52,12 @@ def busy(environment: Environment) -> ConflictError:
     """Another operation holds the lock."""
     operation = environment.operation
     what = f"operation {operation.id} ({operation.kind.value})" if operation else "an operation"
-    return ConflictError(
-        f"{what} is at work on {environment.name}",
-        f"wait for it (GET /environments/{environment.name}), or cancel it (`springboard cancel {environment.name}`)",
-    )
+    name = environment.name
+    if deleting(environment):
+        remedy = f"a deletion is not cancelled: wait until it is gone (`springboard wait {name} --for=delete`)"
+    else:
+        remedy = f"wait for it (GET /environments/{name}), or cancel it (`springboard cancel {name}`)"
+    return ConflictError(f"{what} is at work on {name}", remedy)
 
 
 def deleting(environment: Environment) -> bool:
