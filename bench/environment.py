@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from springboard_local.pipeline import Record
-    from tests.steps.flow.springboard import Springboard
+    from tests.steps.flow.springboard import Reply, Springboard, Status
 
     type Handler = Callable[[object, object], object]
 
@@ -82,9 +82,9 @@ def _counted(springboard: Springboard, handlers: Handlers) -> Iterator[Figure]:
     changed["spec"]["apps"][0]["replicas"] = 4
     how = "in process, median latencies, functions' calls without the record's, the bus's and the executions'"
     acts: dict[str, Callable[[], object]] = {
-        "create": lambda: springboard.apply(shop),
-        "no-op": lambda: springboard.send(shop),
-        "change": lambda: springboard.apply(changed),
+        "create": lambda: _ready(springboard.apply(shop)),
+        "no-op": lambda: _nothing_to_do(springboard.send(shop)),
+        "change": lambda: _ready(springboard.apply(changed)),
         "delete": lambda: springboard.delete("shop"),
     }
     used = spent = 0.0
@@ -107,6 +107,19 @@ def _counted(springboard: Springboard, handlers: Handlers) -> Iterator[Figure]:
         yield Figure(f"cost of a {act}", "USD", round(dollars, 5), _PRICED)
     yield Figure("Lambda of an environment", "GB-seconds", round(used, 3), f"create, change and delete; {_USED}")
     yield Figure("cost of an environment", "USD", round(spent, 5), f"create, change and delete; {_PRICED}")
+
+
+def _ready(status: Status) -> Status:
+    """The environment that was made; what has failed half-way costs less, and is no measurement of anything."""
+    if status.phase != "Ready":
+        raise SystemExit(f"nothing to measure, the environment is {status.phase}: {status.document['status']}")
+    return status
+
+
+def _nothing_to_do(reply: Reply) -> None:
+    """As above, of a document that is sent once more."""
+    if reply.status != 200:
+        raise SystemExit(f"nothing to measure, the same document again was answered {reply.status}: {reply.document}")
 
 
 def _calls(springboard: Springboard) -> list[Record]:
@@ -160,7 +173,7 @@ def whole(springboard: Springboard, latency: Drawn, seed: int | None) -> Whole:
     """Create the example on that seed's draws; it stays."""
     latency.begin(seed)
     springboard.forget_calls()
-    operation = springboard.apply(example("shop")).operation
+    operation = _ready(springboard.apply(example("shop"))).operation
     ended, started = (datetime.fromisoformat(operation[key]) for key in ("endedAt", "startedAt"))
     states, _ = _history(springboard, "ProvisionMachineArn")
     calls = _calls(springboard)
