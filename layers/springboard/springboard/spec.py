@@ -62,6 +62,7 @@ class Model(BaseModel):
         extra="forbid",
         frozen=True,
         alias_generator=to_camel,
+        populate_by_name=True,
         use_attribute_docstrings=True,
         field_title_generator=_title,
         hide_input_in_errors=True,  # what does not fit may be a password, and an error may be logged

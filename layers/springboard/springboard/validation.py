@@ -80,7 +80,8 @@ def check(raw: object) -> Checked:
     left_out: list[str] = []
     for _ in range(_ROUNDS):
         try:
-            document = EnvironmentDocument.model_validate(rest)
+            # By the names of the schema alone: those of Python are for our own code.
+            document = EnvironmentDocument.model_validate(rest, by_alias=True, by_name=False)
         except ValidationError as err:
             details = err.errors(include_url=False)
             errors += _news(details, left_out)
