@@ -77,7 +77,9 @@ def _alarms(here: Session) -> Iterator[Finding]:
     known = {alarm["AlarmName"]: alarm for alarm in found}
     names = _parts(here, "AWS::CloudWatch::Alarm")
     problems = _judged(names, "the alarm", known.get, health.silence)
-    yield from _all_sound(len(names), "alarm would be heard of", "alarms would be heard of", problems)
+    yield from _all_sound(
+        len(names), "alarm tells the topic when it rings", "alarms tell the topic when they ring", problems
+    )
 
 
 # The stack's parts

@@ -221,7 +221,7 @@ def test_doctor_finds_nothing_wrong(sound: Machine) -> None:
     assert "dev.example.com. is delegated" in result.stdout
     counted = [line.split(maxsplit=2)[2] for line in result.stdout.splitlines() if line.split()[2][0].isdigit()]
     assert counted == [
-        "1 alarm would be heard of",
+        "1 alarm tells the topic when it rings",
         "1 subscriber hears the alarms",
         "1 event bus is there",
         "1 function is active",
