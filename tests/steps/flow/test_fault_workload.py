@@ -81,6 +81,38 @@ def test_f32_a_sick_api_is_asked_again_and_then_the_environment_is_degraded(
     invariants.converges(springboard, release(steady, "1.4.2", 5 - replicas))
 
 
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("Unauthorized", ""),
+        (
+            "Forbidden",
+            'deployments.apps "x" is forbidden: User "y" cannot patch resource "deployments" in API group "apps"',
+        ),
+    ],
+)
+def test_f32_an_api_server_that_hears_late_of_our_access_is_asked_again(
+    springboard: Springboard, steady: str, reason: str, message: str
+) -> None:
+    replicas = 5 - springboard.get(steady).document["spec"]["apps"][0]["replicas"]
+    inject(steady, kind="Api", match="PATCH *", reason=reason, message=message, times=3)
+    springboard.kubernetes.clear()
+    passed = springboard.apply(release(steady, "1.4.2", replicas))
+    assert passed.phase == "Ready", passed.failure
+    assert len(springboard.kubernetes.calls) > 1  # the Deployment alone changes, by one call where nobody refuses it
+
+
+def test_what_the_cluster_s_own_rules_refuse_is_told_at_once(springboard: Springboard, steady: str) -> None:
+    replicas = 5 - springboard.get(steady).document["spec"]["apps"][0]["replicas"]
+    said = 'admission webhook "images.example.com" denied the request: not signed'
+    inject(steady, kind="Api", match="PATCH *", reason="Forbidden", message=said, times=1)
+    failed = springboard.apply(release(steady, "1.4.2", replicas))
+    assert (failed.phase, failed.failure["step"]) == ("Degraded", "EnsureWorkload"), failed.document["status"]
+    assert said in failed.failure["cause"]
+    assert "webhook" in failed.failure["remedy"]
+    springboard.apply(release(steady, "1.4.2", replicas))
+
+
 # F33
 
 

@@ -71,6 +71,21 @@ def test_what_an_answer_means(code: int, body: str | None, error: type[Exception
     assert type(translated(code, body, "reason", "GET /x")) is error
 
 
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ('pods is forbidden: User "x" cannot create resource "pods" in API group ""', AccessDeniedError),
+        ('forbidden: User "x" cannot post path "/x"', AccessDeniedError),
+        ('pods "a" is forbidden: exceeded quota: small, requested: pods=1', RefusedError),
+        ('admission webhook "images.example.com" denied the request: not signed', RefusedError),
+    ],
+)
+def test_rights_that_lack_are_told_from_rules_that_say_no(said: str, error: type[Exception]) -> None:
+    found = translated(403, status("Forbidden", said), "Forbidden", "POST /x")
+    assert type(found) is error
+    assert said in found.message
+
+
 def test_a_field_of_another_manager_is_named_and_not_retried() -> None:
     cause = {"reason": "FieldManagerConflict", "field": ".spec.replicas", "message": 'conflict with "kubectl"'}
     error = translated(409, status("Conflict", causes=[cause]), "Conflict", "PATCH /x")

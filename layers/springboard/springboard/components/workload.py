@@ -235,20 +235,19 @@ def _retry(environment: Environment) -> str:
 
 
 def apply(world: World, environment: Environment, change: Change) -> None:
-    """One change; all are safe to make twice."""
+    """One change; all are safe to make twice. UnavailableError while the cluster does not know us yet."""
     known = cluster.known(environment)
     if isinstance(known, Waiting):
         raise UnavailableError(known.reason)
     match change:
-        case ApplyObject():
+        case ApplyObject() | RestartRollout() | DeleteObject():
             kubernetes = world.kubernetes(known.name, known.endpoint, known.certificate_authority)
-            _apply_object(kubernetes, change)
-        case RestartRollout():
-            kubernetes = world.kubernetes(known.name, known.endpoint, known.certificate_authority)
-            kubernetes.apply(change.path, _restart(namespace(environment), change), manager=_RESTARTER, force=True)
-        case DeleteObject():
-            kubernetes = world.kubernetes(known.name, known.endpoint, known.certificate_authority)
-            kubernetes.delete(change.path)
+            try:
+                _change_object(kubernetes, environment, change)
+            except AccessDeniedError as err:
+                # A control plane has several API servers, and each hears of a new access entry in its own time: the one
+                # that showed us its objects may be ahead of the one that is to change them.
+                raise UnavailableError(err.message, err.remedy) from err
         case SetRole(role=role):
             what = token(environment, f"pod-identity/{role.service_account}/{role.arn}")
             if role.association:
@@ -266,6 +265,18 @@ def apply(world: World, environment: Environment, change: Change) -> None:
             world.eks.delete_pod_identity(known.name, change.association)
         case _:
             raise TypeError(f"not a change of the workload: {change!r}")
+
+
+def _change_object(
+    kubernetes: Kubernetes, environment: Environment, change: ApplyObject | RestartRollout | DeleteObject
+) -> None:
+    match change:
+        case ApplyObject():
+            _apply_object(kubernetes, change)
+        case RestartRollout():
+            kubernetes.apply(change.path, _restart(namespace(environment), change), manager=_RESTARTER, force=True)
+        case DeleteObject():
+            kubernetes.delete(change.path)
 
 
 def _apply_object(kubernetes: Kubernetes, change: ApplyObject) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from urllib3.exceptions import (
@@ -161,14 +162,23 @@ def unreached(err: HTTPError) -> UnavailableError:
     return UnavailableError("the Kubernetes API was not reached: the connection broke off", "retry")
 
 
+# How Kubernetes tells that rights lack: 'User "x" cannot patch resource "deployments" in API group "apps"', or a path.
+# Admission, which is asked about changes alone, says no in words of its own.
+_RIGHTS = re.compile(r"\bcannot \S+ (resource|path) ")
+
+
 def translated(status: int | None, body: str | bytes | None, reason: str | None, asked: str) -> SpringboardError:
     """What an answer of the API server means to the caller."""
     said = _status(body)
     message = f"Kubernetes answered {asked}: {said.get('message') or reason or status}"
     code = said.get("reason") or str(status)
-    if status in {401, 403}:
+    if status == 401 or (status == 403 and (asked.startswith("GET ") or _RIGHTS.search(message))):
         return AccessDeniedError(
             message, "the access entries take some seconds after they were made; then look at them"
+        )
+    if status == 403:
+        return RefusedError(
+            message, "a quota, a policy or a webhook of the cluster says no: change it, or what is asked for", code=code
         )
     if status == 429:
         return ThrottledError(message)
