@@ -113,8 +113,12 @@ def _judged(
 
 def _looked_at(here: Session, service: str, operation: str, **parameters: Any) -> dict[str, Any] | None:  # noqa: ANN401 - AWS's
     """What AWS says of one part; None where it is gone."""
+    return _unless_gone(lambda: here.account.call(service, operation, **parameters))
+
+
+def _unless_gone[Answer](look: Callable[[], Answer]) -> Answer | None:
     try:
-        return here.account.call(service, operation, **parameters)
+        return look()
     except AwsRefusedError as err:
         if err.missing:
             return None
@@ -172,12 +176,7 @@ def _triggers(here: Session) -> Iterator[Finding]:
 
 def _schedules(here: Session, group: str) -> list[dict[str, Any]] | None:
     """The schedules of a group; None where it is gone."""
-    try:
-        return list(here.account.items("scheduler", "list_schedules", "Schedules", GroupName=group))
-    except AwsRefusedError as err:
-        if err.missing:
-            return None
-        raise
+    return _unless_gone(lambda: list(here.account.items("scheduler", "list_schedules", "Schedules", GroupName=group)))
 
 
 def _environments(here: Session) -> Iterator[Finding]:
