@@ -214,7 +214,7 @@ def _people(environment: Environment, site: Site) -> Iterator[Entry]:
         creator = environment.resolved.creator_role_arn or environment.owner
         if ":role/" not in creator and ":user/" not in creator:
             return  # an account's root can't have an access entry
-        access = [AccessSpec.model_validate({"principalArn": creator, "namespaces": [environment.name]})]
+        access = [AccessSpec(principal_arn=creator, namespaces=[environment.name])]
     policies: dict[str, dict[str, tuple[str, ...]]] = {}
     for line in access:
         scopes = policies.setdefault(line.principal_arn, {})
