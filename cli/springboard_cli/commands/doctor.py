@@ -165,13 +165,13 @@ def _triggers(here: Session) -> Iterator[Finding]:
         lambda _, answer: health.mapping(answer),
     )
     yield from _all_sound(len(mappings), "stream is read", "streams are read", streams)
-    for group in _parts(here, "AWS::Scheduler::ScheduleGroup"):
-        found = _schedules(here, group)
-        if found is None:
-            yield health.gone(f"the schedule group {group}")
-            continue
-        one, many = "schedule of environments is enabled", "schedules of environments are enabled"
-        yield from _all_sound(len(found), one, many, health.schedules(group, found))
+    one, many = "schedule of environments is enabled", "schedules of environments are enabled"
+    yield from _judged(
+        _parts(here, "AWS::Scheduler::ScheduleGroup"),
+        "the schedule group",
+        lambda group: _schedules(here, group),
+        lambda group, found: _all_sound(len(found), one, many, health.schedules(group, found)),
+    )
 
 
 def _schedules(here: Session, group: str) -> list[dict[str, Any]] | None:
@@ -195,17 +195,22 @@ def _environments(here: Session) -> Iterator[Finding]:
 
 def _topic(here: Session) -> Iterator[Finding]:
     """Who is told."""
-    for topic in _parts(here, "AWS::SNS::Topic"):
-        if _looked_at(here, "sns", "get_topic_attributes", TopicArn=topic) is None:
-            yield health.gone(f"the topic {topic.rpartition(':')[2]}")
-            continue
-        found = list(here.account.items("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic))
-        arns = [each["SubscriptionArn"] for each in found if each["SubscriptionArn"].startswith("arn:")]
-        attributes = [
-            here.account.call("sns", "get_subscription_attributes", SubscriptionArn=arn)["Attributes"] for arn in arns
-        ]
-        filtered = sum(bool(each.get("FilterPolicy")) for each in attributes)
-        yield health.listeners(topic, len(arns) - filtered, filtered, len(found) - len(arns))
+    yield from _judged(
+        _parts(here, "AWS::SNS::Topic"),
+        "the topic",
+        lambda topic: _looked_at(here, "sns", "get_topic_attributes", TopicArn=topic),
+        lambda topic, _answer: _listeners(here, topic),
+    )
+
+
+def _listeners(here: Session, topic: str) -> Iterator[Finding]:
+    found = list(here.account.items("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic))
+    arns = [each["SubscriptionArn"] for each in found if each["SubscriptionArn"].startswith("arn:")]
+    attributes = [
+        here.account.call("sns", "get_subscription_attributes", SubscriptionArn=arn)["Attributes"] for arn in arns
+    ]
+    filtered = sum(bool(each.get("FilterPolicy")) for each in attributes)
+    yield health.listeners(topic, len(arns) - filtered, filtered, len(found) - len(arns))
 
 
 def _bus(here: Session) -> Iterator[Finding]:
